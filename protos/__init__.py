@@ -1,0 +1,1 @@
+"""The wire: messages, and every byte that is hashed or signed."""

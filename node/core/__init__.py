@@ -1,0 +1,1 @@
+"""The part of a node that decides: bytes in, verdict out; no clock, disk, network or threads."""

@@ -1,0 +1,121 @@
+"""Signing and verifying, behind one small interface so that another suite can stand beside this.
+
+ECDSA signs SHA-256 of the message on every curve, as DER, with ``s`` in the lower half of the
+group order; a signature with ``s`` in the upper half is refused, since otherwise anybody could make
+a second valid signature out of a first (fabric-lib-go bccsp/sw/ecdsa.go). Ed25519 signs the message
+itself (fabric msp/identities.go).
+"""
+
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature as _CryptographyInvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from tongban.protos.errors import InvalidSignature
+
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+_SHA256 = ec.ECDSA(hashes.SHA256())
+
+GROUP_ORDERS: dict[str, int] = {
+    "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "secp384r1": int(
+        "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF"
+        "581A0DB248B0A77AECEC196ACCC52973",
+        16,
+    ),
+    "secp224r1": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFF16A2E0B8F03E13DD29455C5C2A3D,
+    "secp521r1": int(
+        "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"
+        "FFFFFA51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91"
+        "386409",
+        16,
+    ),
+}
+"""Order of the group by the curve's name (FIPS 186-5, section 4.2.1 of SP 800-186)."""
+
+
+class Signer(Protocol):
+    """Somebody who can sign. ``creator`` is the serialized identity that verifiers will see."""
+
+    @property
+    def creator(self) -> bytes: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+class KeySigner:
+    """Signs with a private key held in this process."""
+
+    def __init__(self, creator: bytes, key: PrivateKey) -> None:
+        self._creator = creator
+        self._key = key
+
+    @property
+    def creator(self) -> bytes:
+        return self._creator
+
+    def sign(self, message: bytes) -> bytes:
+        return sign(self._key, message)
+
+
+def sign(key: PrivateKey, message: bytes) -> bytes:
+    """A signature over ``message`` that every verifier on the channel accepts."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(message)
+    return to_low_s(key.sign(message, _SHA256), key.curve)
+
+
+def to_low_s(signature: bytes, curve: ec.EllipticCurve) -> bytes:
+    """The same signature with ``s`` in the lower half of the group order."""
+    order = GROUP_ORDERS[curve.name]
+    r, s = decode_dss_signature(signature)
+    return signature if s <= order // 2 else encode_dss_signature(r, order - s)
+
+
+def is_low_s(signature: bytes, curve: ec.EllipticCurve) -> bool:
+    """Whether ``s`` is in the lower half. Bytes that are not a signature are not."""
+    try:
+        _, s = decode_dss_signature(signature)
+    except ValueError:
+        return False
+    return s <= GROUP_ORDERS[curve.name] // 2
+
+
+def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> None:
+    """Return if the signature holds.
+
+    Raises:
+        InvalidSignature: it does not, or its ``s`` is in the upper half.
+    """
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, message)
+            return
+        if not is_low_s(signature, key.curve):
+            raise InvalidSignature("expected a DER signature with low S")
+        key.verify(signature, message, _SHA256)
+    except _CryptographyInvalidSignature:
+        raise InvalidSignature("the signature does not match the message and the key") from None
+
+
+def load_private_key(pem: bytes) -> PrivateKey:
+    """Read an unencrypted PEM private key of a kind that can sign here.
+
+    Raises:
+        ValueError: it is not one; the text names no part of the key.
+    """
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        raise ValueError("expected an unencrypted PEM private key (PKCS#8 or SEC1)") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        raise ValueError(f"expected an ECDSA or Ed25519 key, found {type(key).__name__}")
+    return key
