@@ -1,0 +1,1 @@
+"""What the gateway decides: whom to ask, whether the answers agree, and the envelope they make."""
