@@ -1,0 +1,64 @@
+"""What an endorser's answer means: an endorsement, or which kind of failure.
+
+Fabric decides this by whether there is a response, an error, or both; only the local peer can give
+both (fabric internal/pkg/gateway/apiutils.go, responseStatus).
+"""
+
+from dataclasses import dataclass
+
+from tongban.node.core.gateway.errors import Code
+from tongban.protos import proposal_pb2, proposal_response_pb2
+from tongban.protos.codec import parse
+
+STREAM_TERMINATED = "chaincode stream terminated"
+"""How the text of a crashed chaincode ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndorserAnswer:
+    """What came back from an endorser. No response means that it could not be reached."""
+
+    response: proposal_response_pb2.ProposalResponse | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an answer is not an endorsement, and what to do about it."""
+
+    code: Code
+    message: str
+    may_retry: bool
+    """Whether another peer may do better; only Evaluate looks at it."""
+
+    forget_peer: bool
+    """Whether the peer should not be asked again until it announces itself."""
+
+
+def classify(answer: EndorserAnswer) -> Failure | None:
+    """None for a success."""
+    if answer.error is not None:
+        if answer.response is None:
+            return Failure(Code.UNAVAILABLE, answer.error, may_retry=True, forget_peer=True)
+        return Failure(Code.FAILED_PRECONDITION, answer.error, may_retry=False, forget_peer=False)
+    if answer.response is None:
+        raise AssertionError("an answer has a response or an error")
+    status, message = answer.response.response.status, answer.response.response.message
+    if 200 <= status < 400:
+        return None
+    if status == 500 and not answer.response.payload:
+        crashed = message.endswith(STREAM_TERMINATED)
+        return Failure(Code.ABORTED, message, may_retry=True, forget_peer=crashed)
+    text = f"chaincode response {status}, {message}"
+    return Failure(Code.UNKNOWN, text, may_retry=False, forget_peer=False)
+
+
+def result_of(response: proposal_response_pb2.ProposalResponse) -> proposal_response_pb2.Response:
+    """The contract's response, with the payload that was endorsed."""
+    result = proposal_response_pb2.Response()
+    result.CopyFrom(response.response)
+    if response.payload:
+        outer = parse(proposal_response_pb2.ProposalResponsePayload, response.payload)
+        action = parse(proposal_pb2.ChaincodeAction, outer.extension)
+        result.payload = action.response.payload
+    return result

@@ -1,0 +1,1 @@
+"""The gateway: calls of applications carried to endorsers, orderers and the ledger."""

@@ -1,0 +1,147 @@
+"""The gateway's five calls, free of transport: messages in, messages out, GatewayError if not.
+
+Deadlines are seconds from now; a call that has none waits as long as its parts do.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from tongban.node.core.errors import AccessDenied, UnknownChannel
+from tongban.node.core.gateway.errors import Code, GatewayError
+from tongban.node.core.gateway.request import read_for_endorse, read_for_evaluate
+from tongban.node.core.policy import SignedBy
+from tongban.node.runtime.gateway.endorse import Endorsing
+from tongban.node.runtime.gateway.evaluate import evaluate
+from tongban.node.runtime.gateway.events import chaincode_events, start_block
+from tongban.node.runtime.gateway.ports import CommitVerdict, Endorsers, GatewayChannel
+from tongban.node.runtime.gateway.submit import submit
+from tongban.protos import gateway_pb2
+from tongban.protos.codec import parse
+from tongban.protos.errors import MalformedMessage
+from tongban.protos.transaction_pb2 import TxValidationCode
+
+
+class Gateway:
+    """Serves applications on all channels of this peer."""
+
+    def __init__(self, channels: Callable[[str], GatewayChannel], endorsers: Endorsers) -> None:
+        """``channels`` raises UnknownChannel for a channel this peer has not joined."""
+        self._channels = channels
+        self._endorsers = endorsers
+
+    async def endorse(
+        self, request: gateway_pb2.EndorseRequest, deadline: float | None = None
+    ) -> gateway_pb2.EndorseResponse:
+        facts = read_for_endorse(request.proposed_transaction)
+        endorsing = Endorsing(facts, self._channel(facts.channel_id), self._endorsers)
+        try:
+            async with asyncio.timeout(deadline):
+                envelope = await endorsing.run(request.endorsing_organizations)
+        except TimeoutError:
+            text = f"endorsement timeout expired while {endorsing.stage}"
+            raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
+        return gateway_pb2.EndorseResponse(prepared_transaction=envelope)
+
+    async def evaluate(
+        self, request: gateway_pb2.EvaluateRequest, deadline: float | None = None
+    ) -> gateway_pb2.EvaluateResponse:
+        facts = read_for_evaluate(request.proposed_transaction)
+        try:
+            async with asyncio.timeout(deadline):
+                result = await evaluate(facts, self._endorsers, request.target_organizations)
+        except TimeoutError:
+            raise GatewayError(Code.DEADLINE_EXCEEDED, "evaluate timeout expired") from None
+        return gateway_pb2.EvaluateResponse(result=result)
+
+    async def submit(
+        self, request: gateway_pb2.SubmitRequest, deadline: float | None = None
+    ) -> gateway_pb2.SubmitResponse:
+        if not request.HasField("prepared_transaction"):
+            raise GatewayError(Code.INVALID_ARGUMENT, "a prepared transaction is required")
+        if not request.prepared_transaction.signature:
+            raise GatewayError(Code.INVALID_ARGUMENT, "prepared transaction must be signed")
+        channel = self._channel(request.channel_id)
+        try:
+            async with asyncio.timeout(deadline):
+                await submit(request.prepared_transaction, channel.orderers)
+        except TimeoutError:
+            text = "submit timeout expired while broadcasting to ordering service"
+            raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
+        return gateway_pb2.SubmitResponse()
+
+    async def commit_status(
+        self, signed: gateway_pb2.SignedCommitStatusRequest, deadline: float | None = None
+    ) -> gateway_pb2.CommitStatusResponse:
+        if not signed.request:
+            raise GatewayError(Code.INVALID_ARGUMENT, "a commit status request is required")
+        request = _parse(gateway_pb2.CommitStatusRequest, signed.request, "invalid status request")
+        for value, text in (
+            (request.identity, "no identity provided"),
+            (request.channel_id, "no channel ID provided"),
+            (request.transaction_id, "transaction ID should not be empty"),
+        ):
+            if not value:
+                raise GatewayError(Code.INVALID_ARGUMENT, text)
+        signature = SignedBy(signed.request, request.identity, signed.signature)
+        channel = self._readable(request.channel_id, "gateway/CommitStatus", signature)
+        return await self.wait_for_commit(channel, request.transaction_id, deadline)
+
+    async def wait_for_commit(
+        self, channel: GatewayChannel, tx_id: str, deadline: float | None = None
+    ) -> gateway_pb2.CommitStatusResponse:
+        """The verdict on a transaction whose reader has been checked already."""
+        try:
+            async with asyncio.timeout(deadline):
+                verdict: CommitVerdict = await channel.commit_status(tx_id)
+        except TimeoutError:
+            text = f"transaction {tx_id} was not committed in time; its outcome is not known yet"
+            raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
+        return gateway_pb2.CommitStatusResponse(
+            result=TxValidationCode.ValueType(verdict.code), block_number=verdict.block_num
+        )
+
+    def chaincode_events(
+        self, signed: gateway_pb2.SignedChaincodeEventsRequest
+    ) -> AsyncIterator[gateway_pb2.ChaincodeEventsResponse]:
+        """Checks at once, then answers until it is closed."""
+        if not signed.request:
+            raise GatewayError(Code.INVALID_ARGUMENT, "a chaincode events request is required")
+        request = _parse(
+            gateway_pb2.ChaincodeEventsRequest, signed.request, "invalid chaincode events request"
+        )
+        signature = SignedBy(signed.request, request.identity, signed.signature)
+        resource = "gateway/ChaincodeEvents"
+        channel = self._readable(request.channel_id, resource, signature)
+        start_block(request, channel)
+
+        def recheck() -> None:
+            self._readable(request.channel_id, resource, signature)
+
+        return chaincode_events(request, channel, recheck)
+
+    def _channel(self, channel_id: str) -> GatewayChannel:
+        try:
+            return self._channels(channel_id)
+        except UnknownChannel as error:
+            raise GatewayError(Code.FAILED_PRECONDITION, str(error)) from None
+
+    def _readable(self, channel_id: str, resource: str, signature: SignedBy) -> GatewayChannel:
+        try:
+            channel = self._channels(channel_id)
+            channel.check_access(resource, signature)
+        except (UnknownChannel, AccessDenied) as error:
+            raise GatewayError(Code.PERMISSION_DENIED, str(error)) from None
+        return channel
+
+
+M = TypeVar("M", bound=Message)
+
+
+def _parse(kind: type[M], data: bytes, what: str) -> M:
+    try:
+        return parse(kind, data)
+    except MalformedMessage as error:
+        raise GatewayError(Code.INVALID_ARGUMENT, f"{what}: {error}") from None

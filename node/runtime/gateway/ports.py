@@ -1,0 +1,92 @@
+"""What the gateway needs from the rest of the peer."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tongban.node.core.gateway.answer import EndorserAnswer
+from tongban.node.core.gateway.directory import PeerRecord
+from tongban.node.core.gateway.plan import Layout
+from tongban.node.core.policy import SignedBy
+from tongban.protos.ab_pb2 import BroadcastResponse
+from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
+from tongban.protos.common_pb2 import Envelope
+from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.proposal_response_pb2 import ChaincodeInterest
+
+
+class Endorsers(Protocol):
+    """The peers that can be asked to endorse."""
+
+    @property
+    def local(self) -> PeerRecord: ...
+
+    def with_chaincode(self, channel_id: str, chaincode: str) -> list[PeerRecord]:
+        """Live peers that can run the chaincode, the most suitable first."""
+        ...
+
+    def forget(self, peer: PeerRecord) -> None:
+        """Do not offer the peer again until it announces itself."""
+        ...
+
+    async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+        """The peer's answer; never raises for what the peer or the network does."""
+        ...
+
+
+class CommitVerdict(Protocol):
+    """The verdict on a transaction and the block that holds it."""
+
+    @property
+    def code(self) -> int: ...
+
+    @property
+    def block_num(self) -> int: ...
+
+
+class OrderingRoute(Protocol):
+    """The way to the orderers of a channel."""
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """host:port of each orderer, in the order to try them."""
+        ...
+
+    async def broadcast(self, address: str, envelope: Envelope) -> BroadcastResponse:
+        """Raises OrdererUnreachable if there is no answer."""
+        ...
+
+
+class GatewayChannel(Protocol):
+    """One channel of this peer, as the gateway sees it."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def orderers(self) -> OrderingRoute: ...
+
+    def layouts(self, interest: ChaincodeInterest, protect_transient: bool = False) -> list[Layout]:
+        """Every minimal way to satisfy all policies that the interest touches.
+
+        Raises:
+            GatewayError: a chaincode is not defined on the channel.
+        """
+        ...
+
+    def check_access(self, resource: str, signed: SignedBy) -> None:
+        """Raises AccessDenied unless the channel's policy for the resource is satisfied."""
+        ...
+
+    async def commit_status(self, tx_id: str) -> CommitVerdict:
+        """The verdict on the transaction; waits until it is committed."""
+        ...
+
+    def find_block_of(self, tx_id: str) -> int | None: ...
+
+    async def wait_for_block(self, number: int) -> None:
+        """Returns when the block is committed."""
+        ...
+
+    def chaincode_events(self, number: int) -> list[ChaincodeEvent]:
+        """Events of all valid transactions of a committed block, in block order."""
+        ...

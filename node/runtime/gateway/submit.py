@@ -1,0 +1,50 @@
+"""Hand a signed envelope to the orderers of its channel (fabric internal/pkg/gateway/submit.go)."""
+
+import asyncio
+import random
+
+from tongban.node.core.gateway.errors import Code, GatewayError, NodeError
+from tongban.node.runtime.gateway.ports import OrderingRoute
+from tongban.protos.common_pb2 import Envelope, Status
+from tongban.protos.errors import TongbanError
+
+BROADCAST_SECONDS = 30.0
+"""How long one orderer may take to answer (fabric sampleconfig/core.yaml, broadcastTimeout)."""
+
+
+class OrdererUnreachable(TongbanError):
+    """An orderer gave no answer."""
+
+
+async def submit(envelope: Envelope, orderers: OrderingRoute) -> None:
+    """Returns when an orderer has accepted the envelope. It is not committed then.
+
+    Raises:
+        GatewayError: no orderer accepted it.
+    """
+    if not envelope.signature:
+        raise GatewayError(Code.INVALID_ARGUMENT, "prepared transaction must be signed")
+    addresses = list(orderers.addresses)
+    if not addresses:
+        raise GatewayError(Code.UNAVAILABLE, "no orderer nodes available")
+    random.shuffle(addresses)
+    errors: list[NodeError] = []
+    for address in addresses:
+        try:
+            async with asyncio.timeout(BROADCAST_SECONDS):
+                answer = await orderers.broadcast(address, envelope)
+        except (OrdererUnreachable, TimeoutError) as error:
+            errors.append(NodeError(address, "", str(error) or "no answer in time"))
+            continue
+        if answer.status == Status.SUCCESS:
+            return
+        text = (
+            "received unsuccessful response from orderer: "
+            f"status={Status.Name(answer.status)}, info={answer.info}"
+        )
+        if 400 <= answer.status < 500:
+            raise GatewayError(Code.ABORTED, text)
+        errors.append(NodeError(address, "", text))
+    raise GatewayError(
+        Code.UNAVAILABLE, "no orderers could successfully process transaction", errors
+    )
