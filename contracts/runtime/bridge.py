@@ -90,9 +90,9 @@ class Write(NamedTuple):
     """One buffered write, in the form in which it travels."""
 
     kind: WriteKind
-    collection: str
     key: str
     value: bytes
+    collection: str
     name: str
     """Name of the metadata entry for PUT_METADATA, else empty."""
 
@@ -106,17 +106,17 @@ class WriteBuffer:
 
     def put(self, key: str, value: bytes, collection: str = "") -> None:
         """An empty value is a delete, as on Go peers."""
-        self.pending.append(Write(WriteKind.PUT, collection, key, value, ""))
+        self.pending.append(Write(WriteKind.PUT, key, value, collection, ""))
 
     def delete(self, key: str, collection: str = "") -> None:
-        self.pending.append(Write(WriteKind.DELETE, collection, key, b"", ""))
+        self.pending.append(Write(WriteKind.DELETE, key, b"", collection, ""))
 
     def purge(self, key: str, collection: str) -> None:
         """Private data only: the value goes and its history with it."""
-        self.pending.append(Write(WriteKind.PURGE, collection, key, b"", ""))
+        self.pending.append(Write(WriteKind.PURGE, key, b"", collection, ""))
 
     def put_metadata(self, key: str, name: str, value: bytes, collection: str = "") -> None:
-        self.pending.append(Write(WriteKind.PUT_METADATA, collection, key, value, name))
+        self.pending.append(Write(WriteKind.PUT_METADATA, key, value, collection, name))
 
     def set_event(self, name: str, payload: bytes) -> None:
         self.event = Event(name, payload)
@@ -167,6 +167,14 @@ class StateBridge(Protocol):
 
     def range(
         self, start: str, end: str, page_size: int, bookmark: str = "", collection: str = ""
+    ) -> Page: ...
+
+    def query(self, query: str, collection: str = "") -> Iterator[Row]:
+        """Rows of a rich query, where the node's state database has such."""
+        ...
+
+    def query_page(
+        self, query: str, page_size: int, bookmark: str = "", collection: str = ""
     ) -> Page: ...
 
     def history(self, key: str) -> Iterator[Modification]:
