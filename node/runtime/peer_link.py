@@ -1,0 +1,182 @@
+"""The way to another peer: one long stream for many endorsements, unary calls to foreign peers.
+
+A link connects when it is started and again whenever it was lost, with growing pauses. Calls that
+were open when it was lost are answered as unreachable: an endorsement leaves nothing behind at the
+other peer, so the gateway may ask another one.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import grpc
+from grpc import aio
+
+from tongban.node.core.gateway.answer import EndorserAnswer
+from tongban.node.runtime.outbox import Outbox
+from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.services.endorser_pb2_grpc import EndorserAsyncStub, EndorserStub
+from tongban.protos.services.peer_stream_pb2_grpc import PeerAsyncStub, PeerStub
+from tongban.protos.stream_pb2 import (
+    Announcements,
+    Cancel,
+    Hello,
+    PeerFrame,
+    PeerMessage,
+    SignedAnnouncement,
+)
+
+PROTOCOL_VERSION = 1
+OPEN_CALLS_MAX = 2_500
+"""Endorsements that one link has open at once; as many as a Go peer serves."""
+
+BACKOFF_SECONDS_FIRST = 0.1
+BACKOFF_SECONDS_MAX = 5.0
+
+
+class PeerLink:
+    """Call :meth:`run` in a task; :meth:`endorse` works while the link is up."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        connect: Callable[[str], aio.Channel],
+        on_connected: Callable[[], Iterable[SignedAnnouncement]],
+        on_announcements: Callable[[Iterable[SignedAnnouncement]], None],
+    ) -> None:
+        """``on_connected`` gives what to tell the other peer first."""
+        self.endpoint = endpoint
+        self._connect = connect
+        self._on_connected = on_connected
+        self._on_announcements = on_announcements
+        self._open: dict[int, asyncio.Future[EndorserAnswer]] = {}
+        self._next_id = 1
+        self._outbox: Outbox[PeerMessage] | None = None
+        self._unary: EndorserAsyncStub | None = None
+        self._up = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        return self._up.is_set()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the other side does not speak our stream."""
+        return self._unary is not None
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+        pause = BACKOFF_SECONDS_FIRST
+        while True:
+            reason = "the connection was closed"
+            try:
+                async with self._connect(self.endpoint) as channel:
+                    await channel.channel_ready()
+                    pause = BACKOFF_SECONDS_FIRST
+                    await self._serve(channel)
+            except aio.AioRpcError as error:
+                reason = error.details() or error.code().name
+            finally:
+                self._lose(reason)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+
+    def announce(self, announcements: Iterable[SignedAnnouncement]) -> None:
+        """Tell the other peer, if it can be told now."""
+        if self._outbox is not None and len(self._outbox) < OPEN_CALLS_MAX:
+            message = PeerMessage(announcements=Announcements(announcements=announcements))
+            self._outbox.put(message)
+
+    async def endorse(self, proposal: SignedProposal) -> EndorserAnswer:
+        """The other peer's answer, or that it cannot be reached. Cancelling tells the peer."""
+        if self._unary is not None:
+            return await self._endorse_unary(self._unary, proposal)
+        outbox = self._outbox
+        if outbox is None:
+            return EndorserAnswer(error=f"no connection to {self.endpoint}")
+        if len(self._open) >= OPEN_CALLS_MAX:
+            return EndorserAnswer(error=f"too many open calls to {self.endpoint}")
+        call_id = self._next_id
+        self._next_id += 1
+        future: asyncio.Future[EndorserAnswer] = asyncio.get_running_loop().create_future()
+        self._open[call_id] = future
+        try:
+            outbox.put(PeerMessage(id=call_id, endorse=proposal))
+            return await future
+        except asyncio.CancelledError:
+            outbox.put(PeerMessage(id=call_id, cancel=Cancel()))
+            raise
+        finally:
+            self._open.pop(call_id, None)
+
+    async def _serve(self, channel: aio.Channel) -> None:
+        stub: PeerAsyncStub = PeerStub(channel)
+        call = stub.Stream()
+        outbox: Outbox[PeerMessage] = Outbox()
+        writing: asyncio.Task[None] | None = None
+        try:
+            await call.write(PeerFrame(hello=Hello(version=PROTOCOL_VERSION, software="tongban")))
+            frame = await call.read()
+            if not isinstance(frame, PeerFrame) or not frame.HasField("hello"):
+                return
+            self._outbox = outbox
+            self._up.set()
+            self.announce(self._on_connected())
+            writing = asyncio.create_task(_write(call, outbox))
+            while isinstance(frame, PeerFrame):
+                self._take(frame)
+                frame = await call.read()
+        except aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            await self._serve_foreign(channel)
+        finally:
+            outbox.close()
+            if writing is not None:
+                writing.cancel()
+            call.cancel()
+
+    async def _serve_foreign(self, channel: aio.Channel) -> None:
+        self._unary = EndorserStub(channel)
+        self._up.set()
+        state = channel.get_state()
+        while state is not grpc.ChannelConnectivity.SHUTDOWN:
+            await channel.wait_for_state_change(state)
+            state = channel.get_state(try_to_connect=True)
+
+    async def _endorse_unary(
+        self, stub: EndorserAsyncStub, proposal: SignedProposal
+    ) -> EndorserAnswer:
+        try:
+            return EndorserAnswer(await stub.ProcessProposal(proposal))
+        except aio.AioRpcError as error:
+            return EndorserAnswer(error=error.details() or error.code().name)
+
+    def _take(self, frame: PeerFrame) -> None:
+        for message in frame.messages:
+            kind = message.WhichOneof("body")
+            if kind == "endorsed":
+                self._answer(message.id, EndorserAnswer(message.endorsed))
+            elif kind == "failed":
+                self._answer(message.id, EndorserAnswer(error=message.failed.message))
+            elif kind == "announcements":
+                self._on_announcements(message.announcements.announcements)
+
+    def _answer(self, call_id: int, answer: EndorserAnswer) -> None:
+        future = self._open.get(call_id)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    def _lose(self, reason: str) -> None:
+        self._up.clear()
+        self._outbox = None
+        self._unary = None
+        for future in self._open.values():
+            if not future.done():
+                future.set_result(EndorserAnswer(error=f"{self.endpoint}: {reason}"))
+
+
+async def _write(
+    call: aio.StreamStreamCall[PeerFrame, PeerFrame], outbox: Outbox[PeerMessage]
+) -> None:
+    while messages := await outbox.take():
+        await call.write(PeerFrame(messages=messages))
