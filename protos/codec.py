@@ -22,10 +22,10 @@ def parse(kind: type[M], data: bytes, what: str | None = None) -> M:
         MalformedMessage: the bytes are not such a message (also nesting deeper than 100, and
             strings that are not UTF-8).
     """
-    name = what or kind.DESCRIPTOR.name
     if len(data) > MESSAGE_BYTES_MAX:
-        raise LimitExceeded(name, MESSAGE_BYTES_MAX, len(data))
+        raise LimitExceeded(what or kind.DESCRIPTOR.name, MESSAGE_BYTES_MAX, len(data))
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise MalformedMessage(name, f"not a serialized {kind.DESCRIPTOR.name}: {error}") from None
+        name = kind.DESCRIPTOR.name
+        raise MalformedMessage(what or name, f"not a serialized {name}: {error}") from None

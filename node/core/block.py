@@ -136,7 +136,7 @@ def _read_envelopes(data: Sequence[bytes]) -> tuple[tuple[ParsedTransaction, ...
         transactions.append(read_envelope(envelope.payload, envelope.signature))
         if not malformed:
             malformed = _find_defect(index, envelope, raw)
-    if any(transaction.is_config for transaction in transactions):
+    if len(transactions) == 1 and transactions[0].is_config:
         malformed = ""
     return tuple(transactions), malformed
 

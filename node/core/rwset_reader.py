@@ -126,7 +126,7 @@ def parse_tx_rwset(data: bytes) -> TxRwSet:
 def _namespace(
     name: str, data: bytes, collections: Iterable[CollectionHashedReadWriteSet]
 ) -> NsRwSet:
-    part = parse(KVRWSet, data, f"read-write set of {name!r}")
+    part = parse(KVRWSet, data, "read-write set of a namespace")
     return NsRwSet(
         name,
         tuple([_read(read) for read in part.reads]),
@@ -175,7 +175,7 @@ def _range_query(query: RangeQueryInfo) -> RangeQuery:
 
 
 def _collection(message: CollectionHashedReadWriteSet) -> CollRwSet:
-    part = parse(HashedRWSet, message.hashed_rwset, f"collection {message.collection_name!r}")
+    part = parse(HashedRWSet, message.hashed_rwset, "read-write set of a collection")
     writes = tuple(
         [
             Write(

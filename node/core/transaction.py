@@ -13,9 +13,7 @@ bytes; what lies between them needs the channel or the ledger:
 Contents at which a Go peer stops get the code of the check that meets them.
 """
 
-from typing import NamedTuple, TypeVar
-
-from google.protobuf.message import Message
+from typing import NamedTuple, TypeAlias
 
 from tongban.node.core.rwset_reader import TxRwSet, parse_tx_rwset
 from tongban.node.core.wire_presence import is_empty_field_present
@@ -39,8 +37,7 @@ from tongban.protos.transaction_pb2 import (
     TxValidationCode,
 )
 
-Code = TxValidationCode.ValueType
-M = TypeVar("M", bound=Message)
+Code: TypeAlias = TxValidationCode.ValueType
 
 
 class CommonHeader(NamedTuple):
@@ -103,7 +100,7 @@ class ParsedTransaction(NamedTuple):
 
     @property
     def is_config(self) -> bool:
-        return self.header is not None and self.header.type == HeaderType.CONFIG
+        return self.header is not None and self.header.type == _CONFIG
 
 
 class _Refused(Exception):
@@ -114,8 +111,11 @@ class _Refused(Exception):
         self.code = code
 
 
+# Generated enums look a name up on every use, so what is used for each envelope is kept here.
 _VALID = TxValidationCode.VALID
-_OPEN_TYPES = (HeaderType.CONFIG, HeaderType.CONFIG_UPDATE, HeaderType.ENDORSER_TRANSACTION)
+_CONFIG = HeaderType.CONFIG
+_CONFIG_UPDATE = HeaderType.CONFIG_UPDATE
+_OPEN_TYPES = (_CONFIG, _CONFIG_UPDATE, HeaderType.ENDORSER_TRANSACTION)
 
 
 def parse_envelope(data: bytes) -> ParsedTransaction:
@@ -187,9 +187,9 @@ def _is_acceptable(header: CommonHeader) -> bool:
 
 def _read_body(header: CommonHeader, data: bytes) -> tuple[EndorserBody | None, Code, Code]:
     """The body and the codes of its two stages."""
-    if header.type == HeaderType.CONFIG_UPDATE:
+    if header.type == _CONFIG_UPDATE:
         return None, TxValidationCode.UNSUPPORTED_TX_PAYLOAD, _VALID
-    if header.type == HeaderType.CONFIG:
+    if header.type == _CONFIG:
         return None, _VALID, _VALID
     if header.tx_id != compute_tx_id(header.nonce, header.creator):
         return None, TxValidationCode.BAD_PROPOSAL_TXID, _VALID
@@ -210,42 +210,45 @@ def _read_action(
 
     The action's own header counts for the hash, even if it is not that of the envelope.
     """
-    refused = _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     actions = parse(Transaction, data).actions
     if len(actions) != 1:
-        raise refused
+        raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     action = actions[0]
     signature_header = action.header
     parsed = parse(SignatureHeader, signature_header)
     if not parsed.nonce or not parsed.creator:
-        raise refused
+        raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     raw = action.payload
     payload = parse(ChaincodeActionPayload, raw)
     if not payload.HasField("action"):
-        raise refused
+        raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     response = parse(ProposalResponsePayload, payload.action.proposal_response_payload)
     proposal = payload.chaincode_proposal_payload
     if not proposal and not is_empty_field_present(payload, raw, 1):
-        raise refused
+        raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     if response.proposal_hash != compute_proposal_hash(
         header.channel_header, signature_header, proposal
     ):
-        raise refused
+        raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     return payload, response
 
 
 def _read_content(
     header: CommonHeader, payload: ChaincodeActionPayload, response: ProposalResponsePayload
 ) -> EndorserBody:
-    extension = _parse_or(
-        ChaincodeHeaderExtension, header.extension, TxValidationCode.BAD_HEADER_EXTENSION
-    )
+    try:
+        extension = parse(ChaincodeHeaderExtension, header.extension)
+    except MalformedMessage:
+        raise _Refused(TxValidationCode.BAD_HEADER_EXTENSION) from None
     endorsed = payload.action
     raw_payload = endorsed.proposal_response_payload
     raw_action = response.extension
     if not raw_action and not is_empty_field_present(response, raw_payload, 2):
         raise _Refused(TxValidationCode.BAD_RESPONSE_PAYLOAD)
-    action = _parse_or(ChaincodeAction, raw_action, TxValidationCode.BAD_RESPONSE_PAYLOAD)
+    try:
+        action = parse(ChaincodeAction, raw_action)
+    except MalformedMessage:
+        raise _Refused(TxValidationCode.BAD_RESPONSE_PAYLOAD) from None
     try:
         rwset = parse_tx_rwset(action.results)
     except MalformedMessage:
@@ -278,14 +281,10 @@ def _read_event(action: ChaincodeAction, raw_action: bytes, name: str) -> Chainc
     """An event of zero bytes is there, and names no chaincode."""
     if not action.events and not is_empty_field_present(action, raw_action, 2):
         return None
-    event = _parse_or(ChaincodeEvent, action.events, TxValidationCode.INVALID_OTHER_REASON)
+    try:
+        event = parse(ChaincodeEvent, action.events)
+    except MalformedMessage:
+        raise _Refused(TxValidationCode.INVALID_OTHER_REASON) from None
     if event.chaincode_id != name:
         raise _Refused(TxValidationCode.INVALID_OTHER_REASON)
     return event
-
-
-def _parse_or(kind: type[M], data: bytes, code: Code) -> M:
-    try:
-        return parse(kind, data)
-    except MalformedMessage:
-        raise _Refused(code) from None
