@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, Final
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 from tongban.protos.errors import LimitExceeded, MalformedMessage
 
@@ -117,7 +117,7 @@ _EVENT: Final = (str, bytes)
 
 def to_frame(messages: Iterable[bytes], count: int) -> bytes:
     """One frame of ``count`` messages that :func:`pack` gave."""
-    head = msgpack.Packer().pack_array_header(count)
+    head: bytes = msgpack.Packer().pack_array_header(count)
     body = b"".join((head, *messages))
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
@@ -243,14 +243,14 @@ class _Walk:
     def _container(self, depth: int) -> list[Any]:
         if depth >= DEPTH_MAX:
             raise ValueError(f"nested deeper than {DEPTH_MAX}")
-        length = self._step(self._unpacker.read_array_header)
+        length: int = self._step(self._unpacker.read_array_header)
         self._count += length
         if self._count > ELEMENTS_MAX:
             raise ValueError(f"more than {ELEMENTS_MAX} elements")
         return [self.value(depth + 1) for _ in range(length)]
 
     def _lead(self) -> int:
-        at = self._unpacker.tell()
+        at: int = self._unpacker.tell()
         if at >= len(self._frame):
             raise ValueError("incomplete")
         return self._frame[at]
