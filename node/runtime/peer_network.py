@@ -1,0 +1,166 @@
+"""All the peers this peer knows, and a link to each: whom the gateway can ask, and how.
+
+Peers are found from the anchor peers of the channels and from what other peers pass on. Every
+ANNOUNCE_SECONDS, and when something worth knowing changes, the peer tells its neighbours about
+itself; news about others is passed on once.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from grpc import aio
+
+from tongban.node.core.errors import AccessDenied
+from tongban.node.core.gateway.announcement import (
+    read_announcement,
+    sign_announcement,
+    signed_bytes,
+)
+from tongban.node.core.gateway.answer import EndorserAnswer
+from tongban.node.core.gateway.directory import (
+    ChannelPresence,
+    PeerDirectory,
+    PeerRecord,
+    by_preference,
+)
+from tongban.node.core.policy import SignedBy
+from tongban.node.runtime.peer_link import PeerLink
+from tongban.protos.errors import TongbanError
+from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.signing import Signer
+from tongban.protos.stream_pb2 import SignedAnnouncement
+
+ANNOUNCE_SECONDS = 5.0
+"""Between two announcements of a peer that has nothing new to say."""
+
+LocalEndorser = Callable[[SignedProposal], Awaitable[EndorserAnswer]]
+
+
+class PeerNetwork:
+    """Implements the gateway's ``Endorsers``."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        msp_id: str,
+        signer: Signer,
+        connect: Callable[[str], aio.Channel],
+        local_endorser: LocalEndorser,
+        verify: Callable[[Iterable[str], SignedBy], None],
+        presence: Callable[[], Mapping[str, ChannelPresence]],
+    ) -> None:
+        """``verify`` raises AccessDenied unless the signer is a peer on one of the channels;
+        ``presence`` says what this peer can do now."""
+        self._signer = signer
+        self._connect = connect
+        self._local_endorser = local_endorser
+        self._verify = verify
+        self._presence = presence
+        self._directory = PeerDirectory()
+        self._signed: dict[bytes, SignedAnnouncement] = {}
+        self._links: dict[str, tuple[PeerLink, asyncio.Task[None]]] = {}
+        self._local = PeerRecord(endpoint, msp_id, signer.creator, time.time_ns(), 0)
+        self._changed = asyncio.Event()
+
+    @property
+    def local(self) -> PeerRecord:
+        return self._local
+
+    @property
+    def links(self) -> list[PeerLink]:
+        return [link for link, _ in self._links.values()]
+
+    async def run(self) -> None:
+        """Announce until cancelled."""
+        try:
+            while True:
+                self._announce()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ANNOUNCE_SECONDS):
+                        await self._changed.wait()
+                self._changed.clear()
+        finally:
+            for _, task in self._links.values():
+                task.cancel()
+
+    def changed(self) -> None:
+        """Something that other peers want to know is different now; tell them soon."""
+        self._changed.set()
+
+    def seed(self, endpoints: Iterable[str]) -> None:
+        """Link to these peers, such as the anchor peers of a channel."""
+        for endpoint in endpoints:
+            self._link_to(endpoint)
+
+    def known_announcements(self) -> list[SignedAnnouncement]:
+        """What to tell a peer that has just connected."""
+        now = time.monotonic()
+        live = {record.identity for record in self._directory.live(now)}
+        return [signed for identity, signed in self._signed.items() if identity in live]
+
+    def learn(self, announcements: Iterable[SignedAnnouncement]) -> None:
+        """Take what another peer says; what is not properly signed is ignored."""
+        news = [signed for signed in announcements if self._learn_one(signed)]
+        if news:
+            for link in self.links:
+                link.announce(news)
+
+    def _learn_one(self, signed: SignedAnnouncement) -> bool:
+        if signed.identity == self._local.identity:
+            return False
+        known = self._signed.get(signed.identity)
+        if known is not None and known.announcement == signed.announcement:
+            return False
+        try:
+            record = read_announcement(signed)
+            signature = SignedBy(signed_bytes(signed), signed.identity, signed.signature)
+            self._verify(record.channels, signature)
+        except (AccessDenied, TongbanError):
+            return False
+        if not self._directory.learn(record, time.monotonic()):
+            return False
+        self._signed[record.identity] = signed
+        self._link_to(record.endpoint)
+        return True
+
+    def with_chaincode(self, channel_id: str, chaincode: str) -> list[PeerRecord]:
+        now = time.monotonic()
+        peers = self._directory.with_chaincode(channel_id, chaincode, now)
+        return by_preference(peers, channel_id, self._local.msp_id, self._local.endpoint)
+
+    def forget(self, peer: PeerRecord) -> None:
+        if peer.identity != self._local.identity:
+            self._directory.mark_unreachable(peer.identity)
+            self._signed.pop(peer.identity, None)
+
+    async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+        if peer.identity == self._local.identity:
+            return await self._local_endorser(proposal)
+        link = self._links.get(peer.endpoint)
+        if link is None:
+            return EndorserAnswer(error=f"no connection to {peer.endpoint}")
+        return await link[0].endorse(proposal)
+
+    def _announce(self) -> None:
+        previous = self._local
+        self._local = PeerRecord(
+            previous.endpoint,
+            previous.msp_id,
+            previous.identity,
+            previous.incarnation,
+            previous.sequence + 1,
+            dict(self._presence()),
+        )
+        self._directory.learn(self._local, time.monotonic())
+        signed = sign_announcement(self._local, self._signer)
+        self._signed[self._local.identity] = signed
+        for link in self.links:
+            link.announce([signed])
+
+    def _link_to(self, endpoint: str) -> None:
+        if endpoint == self._local.endpoint or endpoint in self._links:
+            return
+        link = PeerLink(endpoint, self._connect, self.known_announcements, self.learn)
+        self._links[endpoint] = (link, asyncio.get_running_loop().create_task(link.run()))
