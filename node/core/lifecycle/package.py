@@ -85,7 +85,8 @@ def _read_files(package: bytes) -> list[tuple[str, bytes]]:
         with tarfile.open(fileobj=io.BytesIO(_unzip(package))) as archive:
             files = []
             for member in archive:
-                if not member.isreg():
+                # A sparse file would unpack to more than the archive holds.
+                if not member.isreg() or member.issparse():
                     kind = member.type.decode("latin-1")
                     raise LifecycleRefused(
                         f"tar entry {member.name} is not a regular file, type {kind}"
