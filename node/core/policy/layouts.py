@@ -1,0 +1,109 @@
+"""How many endorsers of which organizations satisfy a policy: the ways a gateway may choose from.
+
+A principal counts as any peer of its organization; principals that no peer satisfies (admins,
+clients, orderers) leave no way. Each leaf wants an endorser of its own, as evaluation does
+(fabric common/policies/inquire, discovery/endorsement/endorsement.go).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+
+from tongban.node.core.identity.principals import (
+    IdentityPrincipal,
+    Principal,
+    RolePrincipal,
+    UnitPrincipal,
+    parse_principal,
+)
+from tongban.node.core.policy.verdict import Policy
+from tongban.protos.limits import POLICY_DEPTH_MAX
+from tongban.protos.msp_principal_pb2 import MSPRole
+from tongban.protos.policies_pb2 import SignaturePolicy, SignaturePolicyEnvelope
+
+LAYOUTS_MAX = 500
+"""Layouts kept at each step, smallest first. Half of twenty organizations can be chosen in 184,756
+ways; nobody needs more than a few hundred of them to find one that is alive."""
+
+Layout = dict[str, int]
+"""Endorsers wanted, by MSP id."""
+
+_Counts = tuple[tuple[str, int], ...]
+
+
+def peer_organization(principal: Principal) -> str | None:
+    """The organization whose peers satisfy a principal, or None if no peer does."""
+    if isinstance(principal, RolePrincipal):
+        fits = principal.role in (MSPRole.MEMBER, MSPRole.PEER)
+        return principal.mspid if fits else None
+    if isinstance(principal, UnitPrincipal | IdentityPrincipal):
+        return principal.mspid
+    return None
+
+
+def endorsement_layouts(
+    policy: SignaturePolicyEnvelope | Policy,
+    organization: Callable[[Principal], str | None] = peer_organization,
+) -> list[Layout]:
+    """The minimal layouts of a policy, fewest endorsers first; empty if no peers can satisfy it.
+
+    An implicit meta policy is turned into its signature policy first.
+
+    Raises:
+        InvalidPolicy: it refers to a policy that does not exist.
+    """
+    envelope = (
+        policy if isinstance(policy, SignaturePolicyEnvelope) else policy.to_signature_policy()
+    )
+    owners = [organization(parse_principal(one)) for one in envelope.identities]
+    return [dict(counts) for counts in _layouts(envelope.rule, owners, 0)]
+
+
+def combine(one: Sequence[Layout], other: Sequence[Layout]) -> list[Layout]:
+    """The minimal layouts that satisfy both policies. The policies look at the same signatures, so
+    an endorser counts for each of them."""
+    return [
+        dict(counts)
+        for counts in _minimal(
+            tuple(sorted({org: max(a.get(org, 0), b.get(org, 0)) for org in a | b}.items()))
+            for a, b in product(one, other)
+        )
+    ]
+
+
+def _layouts(rule: SignaturePolicy, owners: Sequence[str | None], depth: int) -> list[_Counts]:
+    if depth > POLICY_DEPTH_MAX:
+        return []
+    if rule.WhichOneof("Type") != "n_out_of":
+        owner = owners[rule.signed_by] if 0 <= rule.signed_by < len(owners) else None
+        return [] if owner is None else [((owner, 1),)]
+    wanted = max(0, rule.n_out_of.n)
+    if wanted > len(rule.n_out_of.rules):
+        return []
+    by_held: list[list[_Counts]] = [[] for _ in range(wanted + 1)]
+    by_held[0].append(())
+    for inner in rule.n_out_of.rules:
+        choices = _layouts(inner, owners, depth + 1)
+        for held in range(wanted, 0, -1):
+            grown = (_sum(a, b) for a, b in product(by_held[held - 1], choices))
+            by_held[held] = _minimal([*by_held[held], *grown])
+    return by_held[wanted]
+
+
+def _sum(one: _Counts, other: _Counts) -> _Counts:
+    counts = dict(one)
+    for organization, count in other:
+        counts[organization] = counts.get(organization, 0) + count
+    return tuple(sorted(counts.items()))
+
+
+def _minimal(layouts: Iterable[_Counts]) -> list[_Counts]:
+    """Without those that ask for all of another one and more; the smallest LAYOUTS_MAX."""
+    ordered = sorted(set(layouts), key=lambda counts: (sum(n for _, n in counts), counts))
+    kept: list[_Counts] = []
+    for candidate in ordered:
+        wanted = dict(candidate)
+        if not any(all(wanted.get(org, 0) >= n for org, n in smaller) for smaller in kept):
+            kept.append(candidate)
+        if len(kept) == LAYOUTS_MAX:
+            break
+    return kept
