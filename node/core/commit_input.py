@@ -51,8 +51,10 @@ class PrivateSet(NamedTuple):
 
 
 class PurgedKey(NamedTuple):
-    """A private key whose values a valid transaction wants forgotten, also those of the past."""
+    """A private key whose earlier values a valid transaction wants forgotten, also those of the
+    past."""
 
+    tx_num: int
     namespace: str
     collection: str
     key_hash: bytes
@@ -63,8 +65,8 @@ class CommitInput:
     """Everything the ledger needs to make a block part of itself.
 
     ``block`` is a serialized ``common.Block`` with its final metadata (flags and commit hash).
-    ``tx_ids`` has one entry per transaction, None where there is no id. ``commit_hash`` is empty for
-    block 0. ``config`` is the serialized ConfigEnvelope if the block changed the configuration.
+    ``tx_ids`` has one entry per transaction, None where there is no id. ``commit_hash`` is empty
+    for block 0. ``config`` is the serialized ConfigEnvelope if the block changed the configuration.
     ``expired`` are the keys that were due at this block and that neither an earlier block nor this
     one overwrote.
     """
