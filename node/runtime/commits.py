@@ -1,4 +1,4 @@
-"""Tells those who wait that a block, or the transaction they wait for, is committed.
+"""Tells those who wait that the transaction they wait for is committed.
 
 Subscribe first, then look into the ledger: in that order nothing can be missed.
 """
@@ -23,16 +23,9 @@ class CommitStatus(NamedTuple):
 class CommitFeed:
     """Of one channel. The committer publishes after the block is on disk."""
 
-    def __init__(self, height: int) -> None:
-        self._height = height
+    def __init__(self) -> None:
         self._waiting: dict[str, list[asyncio.Future[CommitStatus]]] = {}
         self._waiting_count = 0
-        self._grown = asyncio.Condition()
-
-    @property
-    def height(self) -> int:
-        """How many blocks are committed."""
-        return self._height
 
     def subscribe(self, tx_id: str) -> asyncio.Future[CommitStatus]:
         """A future of the transaction's verdict. Give it back with :meth:`unsubscribe`.
@@ -56,21 +49,13 @@ class CommitFeed:
         if not waiting:
             del self._waiting[tx_id]
 
-    async def publish(self, number: int, verdicts: Iterable[tuple[str, int]]) -> None:
+    def publish(self, number: int, verdicts: Iterable[tuple[str | None, int]]) -> None:
         """Block ``number`` is committed; ``verdicts`` are its transaction ids and codes in order.
         Of an id that stands twice in a block, the first answers."""
         for tx_id, code in verdicts:
+            if tx_id is None:
+                continue
             for future in self._waiting.pop(tx_id, ()):
                 self._waiting_count -= 1
                 if not future.done():
                     future.set_result(CommitStatus(code, number))
-        async with self._grown:
-            self._height = number + 1
-            self._grown.notify_all()
-
-    async def wait_for_height(self, height: int) -> None:
-        """Returns when at least ``height`` blocks are committed."""
-        if self._height >= height:
-            return
-        async with self._grown:
-            await self._grown.wait_for(lambda: self._height >= height)
