@@ -12,7 +12,7 @@ The folder has a ``contract.toml``::
     collections = "collections.json"   # optional; for approving and committing, not packaged
 
 Every ``*.py`` below the folder goes into the package, but for tests (``tests/``, ``test_*.py``,
-``conftest.py``) and hidden folders. Line ends are made ``\\n``, so that a checkout on another system
+``conftest.py``) and hidden folders. Line ends become ``\\n``, so that a checkout on another system
 gives the same package id.
 """
 
