@@ -74,11 +74,11 @@ class Modification(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a called chaincode answered. Status 400 and above is an error."""
+    """What a chaincode answers. Status 400 and above is an error."""
 
-    status: int
-    message: str
-    payload: bytes
+    status: int = 200
+    message: str = ""
+    payload: bytes = b""
 
 
 class Event(NamedTuple):

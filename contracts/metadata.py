@@ -1,0 +1,73 @@
+"""The metadata of a package: what it offers, as JSON that Fabric's tools understand
+(fabric-chaincode-node apis/fabric-contract-api/schema/contract-schema.json)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tongban.contracts.function import Function
+
+SYSTEM_CONTRACT = "org.hyperledger.fabric"
+METADATA_FUNCTION = "GetMetadata"
+
+SCHEMA_URL = "https://hyperledger.github.io/fabric-chaincode-node/main/api/contract-schema.json"
+
+
+def build_metadata(
+    title: str,
+    version: str,
+    contracts: Mapping[str, tuple[Mapping[str, Function], str]],
+    default: str,
+    schemas: Mapping[str, object],
+) -> dict[str, Any]:
+    """The metadata document. ``contracts`` maps each name to its functions and description."""
+    described = {
+        name: _describe_contract(name, functions, text, name == default)
+        for name, (functions, text) in contracts.items()
+    }
+    described[SYSTEM_CONTRACT] = {
+        "name": SYSTEM_CONTRACT,
+        "info": {"title": SYSTEM_CONTRACT, "version": version},
+        "transactions": [
+            {
+                "name": METADATA_FUNCTION,
+                "tag": ["evaluate", "EVALUATE"],
+                "parameters": [],
+                "returns": {"type": "string"},
+            }
+        ],
+    }
+    return {
+        "$schema": SCHEMA_URL,
+        "info": {"title": title, "version": version},
+        "contracts": described,
+        "components": {"schemas": dict(schemas)},
+    }
+
+
+def _describe_contract(
+    name: str, functions: Mapping[str, Function], text: str, is_default: bool
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "default": is_default,
+        "info": {"title": name, "version": "", "description": text},
+        "transactions": [_describe_function(function) for _, function in sorted(functions.items())],
+    }
+
+
+def _describe_function(function: Function) -> dict[str, Any]:
+    tag = ["submit", "SUBMIT"] if function.is_submit else ["evaluate", "EVALUATE"]
+    described: dict[str, Any] = {
+        "name": function.name,
+        "tag": tag,
+        "parameters": [
+            {"name": parameter.name, "schema": parameter.codec.schema}
+            | ({} if parameter.is_required else {"required": False})
+            for parameter in function.parameters
+        ],
+    }
+    if function.doc:
+        described["description"] = function.doc
+    if function.result is not None and function.result.schema != {"type": "null"}:
+        described["returns"] = function.result.schema
+    return described
