@@ -195,14 +195,23 @@ class ContractHost(Protocol):
     """Runs contracts."""
 
     async def execute(self, call: ContractCall, begin: Callable[[], StateCalls]) -> ContractResult:
-        """Run ``call`` and answer what it answered. ``begin`` is called at least once.
+        """Run ``call`` and answer what it answered. ``begin`` is called at least once. For a call
+        inside another one there is no second beginning: ``begin`` then raises SimulationLost when
+        it is called again, and the host lets it pass.
 
         Raises:
             ContractFault: there is no answer of the contract to give.
+            SimulationLost: from ``begin``, see there.
         """
         ...
 
     async def close(self) -> None: ...
+
+
+class SimulationLost(Exception):
+    """What was simulated is lost through no fault of the transaction, and can only be begun again
+    from its first chaincode. A host whose contract waits for an inner call that ends so begins the
+    outer one again. Not a TongbanError, since nobody is refused anything."""
 
 
 class StateCallRefused(TongbanError):
