@@ -6,35 +6,27 @@ reads depend on it (fabric core/ledger/kvledger/txmgmt/pvtstatepurgemgmt/purge_m
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from tongban.node.core.commit_input import Expiry, StateKey
-from tongban.node.core.state import StateReader, UpdateBatch, split_namespace
+from tongban.node.core.state import UpdateBatch, split_namespace
 
 _NEVER = 0xFFFF_FFFF_FFFF_FFFF
 """The largest block number; what would expire later, or exactly there, never does."""
 
 
-class DueKey(NamedTuple):
-    """An entry of the schedule: a key of a hashed namespace and the block that wrote it then."""
-
-    namespace: str
-    key: bytes
-    written_at_block: int
-
-
 class ExpirySchedule(Protocol):
     """What earlier blocks scheduled."""
 
-    def due(self, block_num: int) -> Iterable[DueKey]:
-        """The keys whose time ends with this block, whether or not they were written again."""
+    def find_expired(self, block_num: int) -> Iterable[StateKey]:
+        """The keys whose time ends with this block and that no earlier block wrote again."""
         ...
 
 
 class NothingExpires:
     """The schedule of a channel on which nothing was ever scheduled."""
 
-    def due(self, block_num: int) -> Iterable[DueKey]:
+    def find_expired(self, block_num: int) -> Iterable[StateKey]:
         return ()
 
 
@@ -64,13 +56,6 @@ def schedule(block_num: int, updates: UpdateBatch, lives: BlocksToLive) -> Itera
                 yield Expiry(block, stored, key)
 
 
-def find_expired(
-    due: Iterable[DueKey], state: StateReader, updates: UpdateBatch
-) -> Iterator[StateKey]:
-    """The keys that end with this block: not written since, and not by this block either."""
-    for namespace, key, written_at_block in due:
-        committed = state.get(namespace, key)
-        if committed is None or committed.version.block_num != written_at_block:
-            continue
-        if not updates.touches(namespace, key):
-            yield StateKey(namespace, key)
+def spare_written(expired: Iterable[StateKey], updates: UpdateBatch) -> Iterator[StateKey]:
+    """The expired keys that the block itself does not write."""
+    return (key for key in expired if not updates.touches(key.namespace, key.key))
