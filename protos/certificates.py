@@ -87,7 +87,12 @@ def parse_certificate(der: bytes, what: str = "certificate") -> x509.Certificate
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.extensions, certificate.subject, certificate.issuer
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (
+        ValueError,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
         raise MalformedMessage(what, f"not an X.509 certificate: {error}") from None
     return certificate
 
