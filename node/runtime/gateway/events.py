@@ -5,7 +5,7 @@ to and including that transaction's. Fabric withholds for ever if the transactio
 the end of its block releases the rest.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from tongban.node.core.gateway.errors import Code, GatewayError
 from tongban.node.runtime.gateway.ports import GatewayChannel
@@ -51,7 +51,7 @@ class EventFilter:
 
 async def chaincode_events(
     request: ChaincodeEventsRequest, channel: GatewayChannel, recheck: Callable[[], None]
-) -> AsyncIterator[ChaincodeEventsResponse]:
+) -> AsyncGenerator[ChaincodeEventsResponse, None]:
     """Answers for ever, one for each block that has matching events. ``recheck`` raises when the
     client may no longer read; it is asked before each answer."""
     number = start_block(request, channel)

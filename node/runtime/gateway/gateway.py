@@ -4,7 +4,7 @@ Deadlines are seconds from now; a call that has none waits as long as its parts 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -87,12 +87,18 @@ class Gateway:
                 raise GatewayError(Code.INVALID_ARGUMENT, text)
         signature = SignedBy(signed.request, request.identity, signed.signature)
         channel = self._readable(request.channel_id, "gateway/CommitStatus", signature)
-        return await self.wait_for_commit(channel, request.transaction_id, deadline)
+        return await self._wait_for_commit(channel, request.transaction_id, deadline)
 
-    async def wait_for_commit(
+    def await_commit(
+        self, channel_id: str, tx_id: str, deadline: float | None = None
+    ) -> asyncio.Task[gateway_pb2.CommitStatusResponse]:
+        """Waits for the verdict from now on, for a reader that has been checked already."""
+        channel = self._channel(channel_id)
+        return asyncio.create_task(self._wait_for_commit(channel, tx_id, deadline))
+
+    async def _wait_for_commit(
         self, channel: GatewayChannel, tx_id: str, deadline: float | None = None
     ) -> gateway_pb2.CommitStatusResponse:
-        """The verdict on a transaction whose reader has been checked already."""
         try:
             async with asyncio.timeout(deadline):
                 verdict: CommitVerdict = await channel.commit_status(tx_id)
@@ -105,7 +111,7 @@ class Gateway:
 
     def chaincode_events(
         self, signed: gateway_pb2.SignedChaincodeEventsRequest
-    ) -> AsyncIterator[gateway_pb2.ChaincodeEventsResponse]:
+    ) -> AsyncGenerator[gateway_pb2.ChaincodeEventsResponse, None]:
         """Checks at once, then answers until it is closed."""
         if not signed.request:
             raise GatewayError(Code.INVALID_ARGUMENT, "a chaincode events request is required")

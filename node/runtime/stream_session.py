@@ -1,0 +1,79 @@
+"""The server's side of a framed stream of requests: each runs in a task and is answered by its id.
+
+Open requests and unread answers are bounded; a request beyond the window is refused by its id. A
+cancelled request gets no answer. When the stream ends, what is still running is cancelled.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+from tongban.node.runtime.faults import FaultSink
+from tongban.node.runtime.outbox import Outbox
+
+UNREAD_MAX = 8_192
+"""Answers that may wait for a slow reader; no further requests are read then."""
+
+
+class StreamMessage(Protocol):
+    """A message with the id of a request."""
+
+    id: int
+
+
+M = TypeVar("M", bound=StreamMessage)
+
+Answer = Callable[[M], Coroutine[Any, Any, None]]
+
+
+class StreamSession(Generic[M]):
+    """Runs the requests of one stream. ``serve`` answers one of them by putting messages into the
+    outbox, and raises nothing but faults."""
+
+    def __init__(self, window: int, faults: FaultSink) -> None:
+        self._window = window
+        self._faults = faults
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._finished = False
+        self.outbox: Outbox[M] = Outbox()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._running) >= self._window
+
+    def is_open(self, request_id: int) -> bool:
+        """Whether a request of this id is being served."""
+        return request_id in self._running
+
+    def start(self, request_id: int, work: Coroutine[Any, Any, None]) -> None:
+        """Run the work of a request; the id must not be open."""
+        assert request_id not in self._running, "checked by the caller"
+        task = asyncio.get_running_loop().create_task(work)
+        self._running[request_id] = task
+        task.add_done_callback(lambda done: self._ended(request_id, done))
+
+    def cancel(self, request_id: int) -> None:
+        """Stop serving a request; an id that is not open is ignored."""
+        task = self._running.get(request_id)
+        if task is not None:
+            task.cancel()
+
+    def finish(self) -> None:
+        """No request will come; the outbox closes when the running ones are answered."""
+        self._finished = True
+        if not self._running:
+            self.outbox.close()
+
+    def abort(self) -> None:
+        """The stream is gone: nobody will read an answer."""
+        self._finished = True
+        for task in list(self._running.values()):
+            task.cancel()
+        self.outbox.close()
+
+    def _ended(self, request_id: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(request_id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._faults.fault(error)
+        if self._finished and not self._running:
+            self.outbox.close()
