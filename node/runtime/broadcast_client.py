@@ -1,0 +1,195 @@
+"""The way to the orderers of a channel for many callers: an envelope in, an answer out.
+
+Our own orderers offer a framed stream; others get Fabric's Broadcast stream, which answers in
+order and ends after the first refusal. Envelopes behind a refused one are then sent again on a new
+stream, so that nobody suffers for another's mistake. When the connection is lost, callers are told
+that there was no answer: their envelope may have been ordered or not, and sending it again is safe,
+since a transaction id commits once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import grpc
+
+from tongban.node.runtime.backoff import Backoff
+from tongban.node.runtime.gateway.submit import OrdererUnreachable
+from tongban.node.runtime.orderer_sessions import (
+    ByteStream,
+    ForeignSession,
+    FramedSession,
+    OrdererSession,
+)
+from tongban.protos.ab_pb2 import BroadcastResponse
+from tongban.protos.codec import parse
+from tongban.protos.common_pb2 import Envelope
+from tongban.protos.errors import MalformedMessage
+from tongban.protos.stream_pb2 import Hello, OrdererFrame
+
+STREAM = "/tongban.orderer.Orderer/Stream"
+BROADCAST = "/orderer.AtomicBroadcast/Broadcast"
+
+PROTOCOL_VERSION = 1
+
+CONNECT_SECONDS_MAX = 5.0
+"""For TCP, TLS and HTTP/2 together; also how long a caller waits for a connection."""
+
+Connect = Callable[[str], grpc.aio.Channel]
+
+_log = logging.getLogger(__name__)
+
+
+class OrdererLink:
+    """One orderer. Run :meth:`run` in a task; :meth:`broadcast` waits for it to be connected."""
+
+    def __init__(self, address: str, connect: Connect) -> None:
+        self.address = address
+        self._connect = connect
+        self._session: OrdererSession | None = None
+        self._changed = asyncio.Event()
+        self._reason = "not connected yet"
+        self._backoff = Backoff()
+
+    @property
+    def is_up(self) -> bool:
+        return self._session is not None
+
+    async def broadcast(self, envelope: Envelope) -> BroadcastResponse:
+        """The orderer's answer.
+
+        Raises:
+            OrdererUnreachable: there was none.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                while (session := self._session) is None:
+                    await self._changed.wait()
+        except TimeoutError:
+            raise OrdererUnreachable(self._reason) from None
+        return await session.broadcast(envelope)
+
+    async def run(self) -> None:
+        """Keep the connection up until cancelled."""
+        while True:
+            try:
+                async with self._connect(self.address) as channel:
+                    async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                        await channel.channel_ready()
+                    await self._serve(channel)
+            except (
+                grpc.aio.AioRpcError,
+                MalformedMessage,
+                OrdererUnreachable,
+                TimeoutError,
+            ) as error:
+                self._reason = _text(error)
+                _log.info("orderer %s: %s", self.address, self._reason)
+            finally:
+                self._set_session(None)
+            await self._backoff.pause()
+
+    async def _serve(self, channel: grpc.aio.Channel) -> None:
+        try:
+            await self._serve_framed(channel)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+                raise
+        session = ForeignSession()
+        while True:
+            await self._serve_session(session, channel.stream_stream(BROADCAST)())
+
+    async def _serve_framed(self, channel: grpc.aio.Channel) -> None:
+        call: ByteStream = channel.stream_stream(STREAM)()
+        hello = Hello(version=PROTOCOL_VERSION, software="tongban")
+        await call.write(OrdererFrame(hello=hello).SerializeToString())
+        first = await call.read()
+        if not isinstance(first, bytes):
+            raise OrdererUnreachable("the orderer ended the stream at once")
+        welcome = parse(OrdererFrame, first).hello
+        if welcome.version != PROTOCOL_VERSION or not welcome.window:
+            raise MalformedMessage("OrdererFrame", f"unknown protocol version {welcome.version}")
+        await self._serve_session(FramedSession(welcome.window), call)
+        raise OrdererUnreachable("the orderer ended the stream")
+
+    async def _serve_session(self, session: OrdererSession, call: ByteStream) -> None:
+        """Returns when the orderer ended the stream as its protocol allows."""
+        self._set_session(session)
+        self._backoff.reset()
+        tasks = {asyncio.create_task(session.write(call)), asyncio.create_task(session.read(call))}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            call.cancel()
+
+    def _set_session(self, session: OrdererSession | None) -> None:
+        if session is self._session:
+            return
+        if self._session is not None:
+            self._session.lose(self._reason)
+        self._session = session
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class OrderingClient:
+    """The orderers of one channel. Links are made when an address is first used."""
+
+    def __init__(
+        self,
+        addresses: Callable[[], Sequence[str]],
+        connect: Connect,
+        start: Callable[[OrdererLink], None],
+    ) -> None:
+        """``addresses`` are those of the channel's configuration now. ``start`` runs a link in a
+        task of the node's supervisor."""
+        self._addresses = addresses
+        self._connect = connect
+        self._start = start
+        self._links: dict[str, OrdererLink] = {}
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """host:port of each orderer; those that are connected come first."""
+        return sorted(self._addresses(), key=lambda address: not self._is_up(address))
+
+    async def broadcast(self, address: str, envelope: Envelope) -> BroadcastResponse:
+        """The answer of the orderer at ``address``.
+
+        Raises:
+            OrdererUnreachable: there was none.
+        """
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = OrdererLink(address, self._connect)
+            self._start(link)
+        return await link.broadcast(envelope)
+
+    async def broadcast_to_any(self, envelope: Envelope) -> BroadcastResponse:
+        """The first answer that any orderer gives.
+
+        Raises:
+            OrdererUnreachable: none did; the text has what each one said.
+        """
+        reasons = []
+        for address in self.addresses:
+            try:
+                return await self.broadcast(address, envelope)
+            except OrdererUnreachable as error:
+                reasons.append(f"{address}: {error}")
+        raise OrdererUnreachable("; ".join(reasons) or "the channel names no orderers")
+
+    def _is_up(self, address: str) -> bool:
+        link = self._links.get(address)
+        return link is not None and link.is_up
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    return str(error) or f"no connection within {CONNECT_SECONDS_MAX} s"
