@@ -6,8 +6,8 @@ set, because the endorsement must hold on exactly what it was based on
 (fabric core/ledger/kvledger/txmgmt/txmgr/tx_simulator.go, query_executor.go).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from tongban.node.core.lifecycle.definitions import ChaincodeDefinition, read_definition
 from tongban.node.core.lifecycle.state_layout import (
@@ -23,7 +23,6 @@ from tongban.node.core.state import (
     Version,
     VersionedValue,
     hashed_namespace,
-    private_namespace,
 )
 from tongban.protos import kvrwset_pb2, proposal_response_pb2, rwset_pb2
 from tongban.protos.codec import parse
@@ -31,6 +30,20 @@ from tongban.protos.digest import sha256
 
 LEGACY_NAMESPACE = "lscc"
 """Where chaincodes were recorded before definitions; looked at when there is no definition."""
+
+
+class SimulationState(StateReader, Protocol):
+    """A snapshot with the private values that this organization has."""
+
+    def find_private(
+        self, namespace: str, collection: str, key: bytes
+    ) -> VersionedValue | None: ...
+
+    def scan_private(
+        self, namespace: str, collection: str, start: bytes, end: bytes
+    ) -> Iterator[tuple[bytes, VersionedValue]]:
+        """Ascending, without ``end``; an empty ``end`` means the end of the collection."""
+        ...
 
 
 class SimulationResults(NamedTuple):
@@ -57,7 +70,7 @@ class Checkpoint(NamedTuple):
 class Simulator:
     """One transaction on one channel's snapshot."""
 
-    def __init__(self, state: StateReader, tx_id: str, org_msp_ids: Sequence[str]) -> None:
+    def __init__(self, state: SimulationState, tx_id: str, org_msp_ids: Sequence[str]) -> None:
         """``org_msp_ids`` are the MSP ids of the channel's application organizations; each has an
         implicit collection in every defined chaincode."""
         self._state = state
@@ -82,14 +95,15 @@ class Simulator:
 
     def put_state(self, namespace: str, key: str, value: bytes) -> None:
         """An empty value deletes the key."""
-        encoded = _encode(key)
+        encoded = encode_key(key)
         self._check_write()
         self._builder.add_write(namespace, key, value)
         self._note_written(namespace, "", key, self._state.get(namespace, encoded))
 
     def put_metadata(self, namespace: str, key: str, entries: Entries) -> None:
         """The key will have these metadata entries and no others."""
-        encoded = _encode(key)
+        encoded = encode_key(key)
+        _check_names(entries)
         self._check_write()
         self._builder.add_metadata_write(namespace, key, entries)
         self._note_written(namespace, "", key, self._state.get(namespace, encoded))
@@ -137,6 +151,7 @@ class Simulator:
     ) -> None:
         self.check_collection(namespace, collection)
         hashed = self._peek_hashed(namespace, collection, key)
+        _check_names(entries)
         self._check_write()
         self._builder.add_private_metadata_write(namespace, collection, key, entries)
         self._note_written(namespace, collection, key, hashed)
@@ -151,7 +166,7 @@ class Simulator:
         self._queried_private = True
         self.check_collection(namespace, collection)
         return PrivateScan(
-            self._state.scan(private_namespace(namespace, collection), _encode(start), _encode(end))
+            self._state.scan_private(namespace, collection, encode_key(start), encode_key(end))
         )
 
     def get(self, key: str) -> bytes | None:
@@ -211,12 +226,12 @@ class Simulator:
         return SimulationResults(built.public, built.private, interest)
 
     def _read(self, namespace: str, key: str) -> VersionedValue | None:
-        found = self._state.get(namespace, _encode(key))
+        found = self._state.get(namespace, encode_key(key))
         self._builder.add_read(namespace, key, None if found is None else found.version)
         return found
 
     def _peek_hashed(self, namespace: str, collection: str, key: str) -> VersionedValue | None:
-        return self._state.get(hashed_namespace(namespace, collection), sha256(_encode(key)))
+        return self._state.get(hashed_namespace(namespace, collection), sha256(encode_key(key)))
 
     def _read_hashed(self, namespace: str, collection: str, key: str) -> VersionedValue | None:
         found = self._peek_hashed(namespace, collection, key)
@@ -226,7 +241,7 @@ class Simulator:
 
     def _read_private(self, namespace: str, collection: str, key: str) -> VersionedValue | None:
         hashed = self._peek_hashed(namespace, collection, key)
-        plain = self._state.get(private_namespace(namespace, collection), _encode(key))
+        plain = self._state.find_private(namespace, collection, encode_key(key))
         wanted = None if hashed is None else hashed.version
         found = None if plain is None else plain.version
         if wanted != found:
@@ -238,7 +253,7 @@ class Simulator:
         return plain
 
     def _open_scan(self, namespace: str, start: str, end: str, row_limit: int) -> StateScan:
-        rows = self._state.scan(namespace, _encode(start), _encode(end))
+        rows = self._state.scan(namespace, encode_key(start), encode_key(end))
         opened = StateScan(rows, start, end, row_limit)
         self._scans.append((namespace, opened))
         return opened
@@ -273,11 +288,16 @@ class Simulator:
         return self._implicit | {entry.name for entry in definition.collections}
 
 
-def _encode(key: str) -> bytes:
+def encode_key(key: str) -> bytes:
     try:
         return key.encode()
     except UnicodeEncodeError:
-        raise SimulationRefused("a key must be valid UTF-8") from None
+        raise SimulationRefused("keys and names must be valid UTF-8") from None
+
+
+def _check_names(entries: Entries) -> None:
+    for name in entries:
+        encode_key(name)
 
 
 def _parse_metadata(found: VersionedValue | None) -> dict[str, bytes]:

@@ -1,0 +1,1 @@
+"""Chaincodes that are part of every peer."""
