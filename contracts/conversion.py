@@ -64,6 +64,16 @@ class Codec:
         except NotCanonical as error:
             raise Mismatch(str(error)) from None
 
+    def decode_result(self, data: bytes) -> Any:
+        """The value that :meth:`encode` made these bytes of.
+
+        Raises:
+            Mismatch: it made no such bytes.
+        """
+        if self.conversion.form is Form.NOTHING:
+            return None if not data else self.conversion.read(data)
+        return self.decode(data)
+
     def encode(self, value: Any) -> bytes:
         """The bytes of a value.
 

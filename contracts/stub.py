@@ -20,7 +20,14 @@ from typing import NamedTuple
 from tongban.contracts import composite
 from tongban.contracts.endorsement import VALIDATION_PARAMETER
 from tongban.contracts.errors import ContractError
-from tongban.contracts.runtime.bridge import Invocation, Page, Response, Row, StateBridge
+from tongban.contracts.runtime.bridge import (
+    Invocation,
+    Modification,
+    Page,
+    Response,
+    Row,
+    StateBridge,
+)
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import ChannelHeader, Header, SignatureHeader
 from tongban.protos.errors import TongbanError
@@ -210,13 +217,18 @@ class Stub:
 
     def get_history_for_key(self, key: str) -> Iterator[HistoryEntry]:
         """Committed changes of the key, newest first. Not checked at validation."""
-        for entry in self._bridge.history(key):
-            yield HistoryEntry(
-                entry.tx_id,
-                entry.value,
-                moment_of(entry.timestamp_seconds, entry.timestamp_nanos),
-                entry.is_delete,
-            )
+        return map(_history_entry, self._bridge.history(key))
+
+    def get_query_result(self, query: str) -> Rows:
+        """Rows of a rich query, where the peer's state database answers such; LevelDB refuses.
+        Which rows there are is not checked again at validation."""
+        return Rows(self._bridge.query(query))
+
+    def get_query_result_with_pagination(
+        self, query: str, page_size: int, bookmark: str = ""
+    ) -> Page:
+        """One page of a rich query. A transaction that reads pages cannot write."""
+        return self._bridge.query_page(query, page_size, bookmark)
 
     # Who must endorse a key
 
@@ -261,6 +273,11 @@ class Stub:
         return Rows(
             self._bridge.scan(*composite.partial_range(object_type, attributes), collection)
         )
+
+    def get_private_data_query_result(self, collection: str, query: str) -> Rows:
+        """Rows of a rich query over private data, as for :meth:`get_query_result`."""
+        composite.verify_collection(collection)
+        return Rows(self._bridge.query(query, collection))
 
     def put_private_data(self, collection: str, key: str, value: bytes) -> None:
         """The members of the collection will hold this value, everybody its hash."""
@@ -318,6 +335,11 @@ class Stub:
         if collection is not None:
             composite.verify_collection(collection)
         composite.verify_key(key)
+
+
+def _history_entry(entry: Modification) -> HistoryEntry:
+    moment = moment_of(entry.timestamp_seconds, entry.timestamp_nanos)
+    return HistoryEntry(entry.tx_id, entry.value, moment, entry.is_delete)
 
 
 def moment_of(seconds: int, nanos: int) -> datetime:

@@ -174,7 +174,7 @@ def test_an_identifier_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         number._text = "440524188001010014"
     with pytest.raises(AttributeError):
-        number.other = 1  # type: ignore[attr-defined]
+        number.other = 1
     assert str(number) == "11010519491231002X"
 
 

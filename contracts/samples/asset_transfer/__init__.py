@@ -1,0 +1,1 @@
+"""Fabric's basic asset transfer, as a Python contract."""

@@ -1,0 +1,1 @@
+"""The program chaincode: an interpreter that does to the ledger what its argument says."""
