@@ -1,7 +1,7 @@
 """An ordered store of byte strings with atomic batches and snapshots: the contract.
 
 Two implementations keep it, LevelDB and one in memory; a state machine test holds them equal.
-Keys are ordered as bytes. ``stop`` is excluded, and an empty ``stop`` means the end.
+Keys are not empty and ordered as bytes. ``stop`` is excluded, and an empty ``stop`` means the end.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,8 @@ class KeyValueStore(Readable, Protocol):
     def snapshot(self) -> KeyValueSnapshot: ...
 
     def erase_deleted(self, start: bytes, stop: bytes) -> None:
-        """Deleted and replaced values of these keys are gone from the disk too."""
+        """Deleted and replaced values of these keys are gone from the disk too, unless a snapshot
+        still shows them. Rewrites the whole range. ``stop`` does not end in a zero byte."""
         ...
 
     def close(self) -> None: ...
@@ -50,3 +51,8 @@ def prefix_end(prefix: bytes) -> bytes:
     """The smallest key after every key with this prefix; empty if there is none."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b""
+
+
+def prefix_start(end: bytes) -> bytes:
+    """The prefix whose :func:`prefix_end` is ``end``, which does not end in a zero byte."""
+    return end[:-1] + bytes([end[-1] - 1]) if end else b""

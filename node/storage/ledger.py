@@ -26,7 +26,7 @@ from tongban.node.storage.files import Files, RealFiles
 from tongban.node.storage.format import check_format
 from tongban.node.storage.kvstore import KeyValueStore, prefix_end
 from tongban.node.storage.leveldb import REMEDY, LevelDBStore
-from tongban.node.storage.private import PRIVATE_PREFIXES, build_private_changes, private_sets
+from tongban.node.storage.private import PRIVATE_RANGE, build_private_changes, private_sets
 from tongban.node.storage.segments import SEGMENT_BYTES_MAX
 from tongban.node.storage.snapshot import StateSnapshot, StateView
 from tongban.protos import common_pb2, queryresult_pb2
@@ -188,8 +188,7 @@ class Ledger:
         self._store.write(batch, sync=True)
         self._savepoint = savepoint
         if given.purges:
-            for prefix in PRIVATE_PREFIXES:
-                self._store.erase_deleted(prefix, prefix_end(prefix))
+            self._store.erase_deleted(*PRIVATE_RANGE)
 
     def _recover(self, revalidate: Revalidate) -> None:
         saved = self._savepoint

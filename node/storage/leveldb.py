@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tongban.node.core.faults import CorruptLedgerError, StorageFailure
-from tongban.node.storage.kvstore import Change
+from tongban.node.storage.kvstore import Change, prefix_start
 
 if sys.version_info >= (3, 13):
     import plyvel_next as plyvel  # type: ignore[import-untyped,import-not-found,unused-ignore]
@@ -80,15 +80,27 @@ def _iterate(
     source: Any, path: Path, start: bytes, stop: bytes, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
     # Made at once and not at the first step, so that it shows the moment of the call.
-    found = source.iterator(start=start, stop=stop or None, reverse=reverse, verify_checksums=True)
-    return _guarded(found, path)
+    last = _get(source, path, start) if reverse and start else None
+    found = source.iterator(
+        start=start or None,
+        stop=stop or None,
+        include_start=not (reverse and start),
+        reverse=reverse,
+        verify_checksums=True,
+    )
+    # The binding, going backwards, misses the first key of the range if it is the only one.
+    missed = [] if last is None or (stop and stop <= start) else [(start, last)]
+    return _guarded(found, missed, path)
 
 
-def _guarded(found: Iterator[tuple[bytes, bytes]], path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _guarded(
+    found: Iterator[tuple[bytes, bytes]], missed: list[tuple[bytes, bytes]], path: Path
+) -> Iterator[tuple[bytes, bytes]]:
     try:
         yield from found
     except plyvel.Error as error:
         raise _fault(path, "read", error) from error
+    yield from missed
 
 
 def _fault(path: Path, operation: str, error: Exception) -> Exception:
@@ -146,7 +158,13 @@ class LevelDBStore:
         return LevelDBSnapshot(self._path, self._db.snapshot())
 
     def erase_deleted(self, start: bytes, stop: bytes) -> None:
-        self._db.compact_range(start=start, stop=stop or None)
+        # The first compaction may put the log's content, old values included, straight into the
+        # deepest level and leave it there. Touching both ends of the range makes the second one
+        # merge everything between them.
+        self._db.compact_range(start=start or None, stop=stop or None)
+        last = prefix_start(stop) + b"\xff" * 64
+        self.write([(key, self.get(key)) for key in (start or b"\x00", last)], sync=True)
+        self._db.compact_range(start=start or None, stop=stop or None)
         self._hide_new_files()
 
     def close(self) -> None:

@@ -30,8 +30,8 @@ from tongban.protos import kvrwset_pb2
 from tongban.protos.digest import sha256
 
 NEVER = 2**64 - 1
-PRIVATE_PREFIXES = (b"P", b"Q", b"R", b"S")
-"""Where a purge leaves deleted values behind until they are erased."""
+PRIVATE_RANGE = (b"P", b"T")
+"""The keys whose values are personal, start and stop: what a purge erases from the disk too."""
 
 _PLACE = struct.Struct(">QI")
 _NUMBER = struct.Struct(">Q")
