@@ -89,6 +89,7 @@ def parse_certificate(der: bytes, what: str = "certificate") -> x509.Certificate
         _ = certificate.extensions, certificate.subject, certificate.issuer
     except (
         ValueError,
+        TypeError,  # a name attribute of an ASN.1 type that its kind may not have
         x509.DuplicateExtension,
         x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,
