@@ -94,6 +94,10 @@ class Channel(_Part):
     id: ChannelId
     organizations: Annotated[tuple[GroupName, ...], Field(min_length=1)]
     batch: Batch = Batch()
+    policies: dict[str, str] = Field(default_factory=dict)
+    """Policies in words by path, such as ``/Channel/Application/Endorsement``, in place of the
+    defaults."""
+
     contracts: tuple[Deployment, ...] = ()
 
 
