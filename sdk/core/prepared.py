@@ -1,0 +1,63 @@
+"""Endorsed transactions as the gateway hands them out: what they would do, and whether they are
+what was proposed.
+
+A client signs the gateway's bytes, so it looks first: the headers and the call must be those of its
+proposal, byte for byte. Otherwise a gateway could have anything signed.
+"""
+
+from dataclasses import dataclass
+
+from tongban.protos.codec import parse
+from tongban.protos.common_pb2 import ChannelHeader, Payload
+from tongban.protos.errors import MalformedMessage
+from tongban.protos.proposal_pb2 import ChaincodeAction, ChaincodeProposalPayload
+from tongban.protos.proposal_response_pb2 import ProposalResponsePayload
+from tongban.protos.transaction_pb2 import ChaincodeActionPayload, Transaction
+
+from .proposal import ProposalFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an endorsed transaction says."""
+
+    channel_id: str
+    transaction_id: str
+    channel_header: bytes
+    signature_header: bytes
+    call: bytes
+    """The serialized ChaincodeInvocationSpec that was endorsed."""
+    result: bytes
+    """What the contract function returned."""
+
+
+def parse_prepared(payload_bytes: bytes) -> Prepared:
+    """Read the payload of an endorsed envelope.
+
+    Raises:
+        MalformedMessage: it is not one, or has not exactly one action.
+    """
+    payload = parse(Payload, payload_bytes)
+    header = parse(ChannelHeader, payload.header.channel_header)
+    actions = parse(Transaction, payload.data).actions
+    if len(actions) != 1:
+        raise MalformedMessage("Transaction", f"expected one action, found {len(actions)}")
+    action = parse(ChaincodeActionPayload, actions[0].payload)
+    answer = parse(ProposalResponsePayload, action.action.proposal_response_payload)
+    return Prepared(
+        channel_id=header.channel_id,
+        transaction_id=header.tx_id,
+        channel_header=payload.header.channel_header,
+        signature_header=payload.header.signature_header,
+        call=parse(ChaincodeProposalPayload, action.chaincode_proposal_payload).input,
+        result=parse(ChaincodeAction, answer.extension).response.payload,
+    )
+
+
+def is_as_proposed(prepared: Prepared, proposal: ProposalFacts) -> bool:
+    """Whether signing this transaction is agreeing to nothing but the proposal."""
+    return (
+        prepared.channel_header == proposal.channel_header
+        and prepared.signature_header == proposal.signature_header
+        and prepared.call == proposal.call
+    )

@@ -1,0 +1,89 @@
+"""Commands in terms of the unary calls that every Fabric gateway serves."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from google.protobuf.message import DecodeError, Message
+
+from tongban.protos.gateway_pb2 import CommitStatusResponse, EndorseResponse, EvaluateResponse
+
+from ..errors import StatusCode
+from .commands import (
+    Accepted,
+    Answer,
+    AskStatus,
+    AwaitVerdict,
+    Command,
+    Endorse,
+    Evaluate,
+    Failure,
+    Pause,
+    Submit,
+)
+
+ENDORSE = "/gateway.Gateway/Endorse"
+EVALUATE = "/gateway.Gateway/Evaluate"
+SUBMIT = "/gateway.Gateway/Submit"
+COMMIT_STATUS = "/gateway.Gateway/CommitStatus"
+CHAINCODE_EVENTS = "/gateway.Gateway/ChaincodeEvents"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One unary call, bytes in and bytes out."""
+
+    method: str
+    request: bytes
+    timeout_s: float
+
+
+Reply = bytes | Failure
+Calls = Generator[Call, Reply, Answer]
+
+
+def perform(command: Command) -> Calls:
+    """The calls that carry out a command; returns its answer."""
+    match command:
+        case Endorse():
+            return (yield from _one(ENDORSE, command.request, command.timeout_s, EndorseResponse))
+        case Evaluate():
+            return (yield from _one(EVALUATE, command.request, command.timeout_s, EvaluateResponse))
+        case AskStatus():
+            return (yield from _status(command.request, command.timeout_s))
+        case Submit():
+            return (yield from _submit(command))
+        case AwaitVerdict() | Pause():
+            raise AssertionError(f"{type(command).__name__} is not a call")
+
+
+def _submit(command: Submit) -> Calls:
+    reply = yield Call(SUBMIT, command.request, command.timeout_s)
+    if isinstance(reply, Failure):
+        return reply
+    if not command.waits_for_commit or command.status_request is None:
+        return Accepted(ticket=None)
+    answer = yield from _status(command.status_request(), command.commit_timeout_s)
+    return replace(answer, was_accepted=True) if isinstance(answer, Failure) else answer
+
+
+def _status(request: bytes, timeout_s: float) -> Calls:
+    return (yield from _one(COMMIT_STATUS, request, timeout_s, CommitStatusResponse))
+
+
+def _one(
+    method: str,
+    request: bytes,
+    timeout_s: float,
+    kind: type[EndorseResponse] | type[EvaluateResponse] | type[CommitStatusResponse],
+) -> Calls:
+    reply = yield Call(method, request, timeout_s)
+    if isinstance(reply, Failure):
+        return reply
+    try:
+        return kind.FromString(reply)
+    except DecodeError:
+        return Failure(StatusCode.INTERNAL, f"the gateway's answer is not a {_name(kind)}")
+
+
+def _name(kind: type[Message]) -> str:
+    return kind.DESCRIPTOR.name
