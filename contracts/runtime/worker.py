@@ -54,8 +54,7 @@ def prepare() -> None:
 
 
 def serve(socket: int, board: int, fences: dict[str, str]) -> None:
-    """Run transactions until the node closes the stream."""
-    os.set_blocking(socket, False)
+    """Run transactions until the node closes the stream, which must not block."""
     Worker(socket, board).run(fences)
 
 

@@ -7,6 +7,7 @@ runtime is named in the orders and not imported here, since a node does not know
 
 import importlib
 import json
+import os
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class Orders:
 
     socket: int
     board: int
-    """Descriptors: the stream to the node, and the shared page that says who is on the CPU."""
+    """Descriptors: the stream to the node, non-blocking when the runtime gets it, and the shared page that says who is on the CPU."""
 
     parent: int
     """The node's process id."""
@@ -66,6 +67,7 @@ def main() -> None:
         return
     runtime = cast(_Runtime, importlib.import_module(orders.runtime))
     runtime.prepare()
+    os.set_blocking(orders.socket, False)
     fences = raise_fences(orders.limits, orders.parent, _readable_folders())
     runtime.serve(orders.socket, orders.board, fences)
 
