@@ -252,3 +252,4 @@ class ContractReportedFailure(TongbanError):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"transaction returned with failure: {text}")
+        self.reported = text

@@ -75,6 +75,11 @@ class NamespaceCalls:
         self._state_queries: dict[str, Pager[Row]] = {}
         self._histories: dict[str, Pager[queryresult_pb2.KeyModification]] = {}
         self._query_count = 0
+        self._is_open = True
+
+    def close(self) -> None:
+        """Every further request is refused: the invocation is over."""
+        self._is_open = False
 
     def get_state(self, key: str, collection: str = "") -> bytes | None:
         with self._refusals("GET_STATE"):
@@ -275,9 +280,9 @@ class NamespaceCalls:
     @contextmanager
     def _refusals(self, message_type: str) -> Iterator[None]:
         try:
+            if not self._is_open:
+                raise TongbanError("no ledger context")
             yield
-        except StateCallRefused:
-            raise
         except TongbanError as error:
             raise StateCallRefused(
                 f"{message_type} failed: transaction ID: {self._scope.tx_id}: {error}"

@@ -219,6 +219,8 @@ class LifecycleChaincode:
         prefix = metadata_key(NAMESPACES, "")
         for key in context.own.list_keys(prefix):
             name, _, sequence = key[len(prefix) :].rpartition("#")
+            if not (sequence.isascii() and sequence.isdigit() and len(sequence) < 20):
+                raise LifecycleRefused(f"invalid private name format: {key[len(prefix) :]}")
             found = approvals.find_approved(name, int(sequence), context.own)
             if found is not None:
                 entry = answer.approved_chaincode_definitions.add(name=name)
