@@ -160,7 +160,7 @@ def sanitize_certificate(certificate: ChainCertificate, store: TrustStore) -> Ch
         return sanitize(certificate, certificate)
     chain = store.only_chain(certificate)
     if len(chain) < 2:
-        raise NoSingleChain("the certificate is a root that did not sign itself")
+        raise NoSingleChain("a root certificate is not that of a CA which signed itself")
     return sanitize(certificate, chain[1])
 
 
