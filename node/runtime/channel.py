@@ -22,11 +22,13 @@ from tongban.node.runtime.block_processor import BlockProcessor, ProcessedBlock
 from tongban.node.runtime.block_source import ChannelBlocks
 from tongban.node.runtime.commits import CommitFeed, CommitStatus
 from tongban.node.runtime.gateway.ports import OrderingRoute
+from tongban.node.runtime.private_values import PrivateValues
 from tongban.node.storage.layout import TxLocation
 from tongban.node.storage.ledger import Ledger
 from tongban.node.storage.snapshot import StateSnapshot
 from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
 from tongban.protos.proposal_response_pb2 import ChaincodeInterest
+from tongban.protos.transientstore_pb2 import TxPvtReadWriteSetWithConfigInfo
 
 EVENTS_OF_BLOCKS_MAX = 64
 """Blocks whose events stay in memory, since many clients read the newest ones."""
@@ -45,10 +47,12 @@ class Channel:
         ledger: Ledger,
         processor: BlockProcessor,
         verifier: SignatureVerifier,
+        private: PrivateValues,
     ) -> None:
         """``ledger`` holds at least block 0, and ``processor`` has its configuration."""
         self.channel_id = channel_id
         self.verifier = verifier
+        self._private = private
         self._ledger = ledger
         self._processor = processor
         self._writer = ThreadPoolExecutor(1, f"ledger-{channel_id}")
@@ -102,8 +106,12 @@ class Channel:
                 raw, self._ledger.height, self._ledger.last_header_hash, before
             )
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, self._ledger.commit, processed.commit)
+        await loop.run_in_executor(self._writer, self._store, processed)
         self._tell(processed)
+
+    def _store(self, processed: ProcessedBlock) -> None:
+        self._ledger.commit(processed.commit)
+        self._private.settle(processed.commit)
 
     def _tell(self, processed: ProcessedBlock) -> None:
         commit, number = processed.commit, processed.commit.number
@@ -119,6 +127,12 @@ class Channel:
         self.feed.publish(number, zip(commit.tx_ids, commit.flags, strict=True))
         for call in self._on_committed:
             call(processed)
+
+    async def hold_private(self, tx_id: str, private: TxPvtReadWriteSetWithConfigInfo) -> None:
+        """The private values of an endorsement are durable here. Handing them to other peers is
+        not part of this release: only what this organization endorsed itself is kept."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer, self._private.hold, tx_id, self.height, private)
 
     def snapshot(self) -> StateSnapshot:
         return self._ledger.snapshot()
@@ -180,6 +194,7 @@ class Channel:
         self.blocks.close()
         self._writer.shutdown(wait=True)
         self._ledger.close()
+        self._private.close()
 
 
 def channel_directories(data: Path) -> Iterator[tuple[str, Path]]:

@@ -65,6 +65,13 @@ class TransientStore:
             for _, data in self._store.iterate(prefix, prefix_end(prefix))
         ]
 
+    def tx_ids(self) -> set[str]:
+        """Every transaction that something waits for."""
+        return {
+            key[1:].partition(b"\x00")[0].decode()
+            for key, _ in self._store.iterate(b"E", prefix_end(b"E"))
+        }
+
     def purge(self, tx_ids: Iterable[str]) -> None:
         """Nothing of these transactions is left: they are in the ledger."""
         batch: list[Change] = []
