@@ -28,7 +28,8 @@ class Orders:
 
     socket: int
     board: int
-    """Descriptors: the stream to the node, non-blocking when the runtime gets it, and the shared page that says who is on the CPU."""
+    """Descriptors: the stream to the node, which does not block when the runtime gets it, and the
+    shared page that says who is on the CPU."""
 
     parent: int
     """The node's process id."""
