@@ -7,6 +7,7 @@ other peer, so the gateway may ask another one.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc import aio
@@ -14,8 +15,8 @@ from grpc import aio
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.runtime.outbox import Outbox
 from tongban.protos.proposal_pb2 import SignedProposal
-from tongban.protos.services.endorser_pb2_grpc import EndorserAsyncStub, EndorserStub
-from tongban.protos.services.peer_stream_pb2_grpc import PeerAsyncStub, PeerStub
+from tongban.protos.services.endorser_pb2_grpc import EndorserStub
+from tongban.protos.services.peer_stream_pb2_grpc import PeerStub
 from tongban.protos.stream_pb2 import (
     Announcements,
     Cancel,
@@ -24,6 +25,10 @@ from tongban.protos.stream_pb2 import (
     PeerMessage,
     SignedAnnouncement,
 )
+
+if TYPE_CHECKING:  # known to the stub files alone
+    from tongban.protos.services.endorser_pb2_grpc import EndorserAsyncStub
+    from tongban.protos.services.peer_stream_pb2_grpc import PeerAsyncStub
 
 PROTOCOL_VERSION = 1
 OPEN_CALLS_MAX = 2_500
@@ -144,7 +149,7 @@ class PeerLink:
             state = channel.get_state(try_to_connect=True)
 
     async def _endorse_unary(
-        self, stub: EndorserAsyncStub, proposal: SignedProposal
+        self, stub: "EndorserAsyncStub", proposal: SignedProposal
     ) -> EndorserAnswer:
         try:
             return EndorserAnswer(await stub.ProcessProposal(proposal))
