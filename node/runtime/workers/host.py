@@ -22,6 +22,7 @@ from tongban.node.runtime.contract_host import (
     ContractTimedOut,
     StateCalls,
 )
+from tongban.node.runtime.workers.process import WorkerProcess
 from tongban.node.runtime.workers.running import WorkerLost
 from tongban.node.runtime.workers.settings import (
     ATTEMPTS_MAX,
@@ -158,6 +159,9 @@ class _Package:
         self.places = _Places(package_id, settings)
         self._worker: Worker | None = None
         self._all: set[Worker] = set()
+        self._processes: set[WorkerProcess] = set()
+        """Also those that were killed and have not ended yet."""
+
         self._launching: asyncio.Task[Worker] | None = None
         self._refusal = ""
         self._refused_at = 0.0
@@ -200,12 +204,12 @@ class _Package:
             worker.kill()
 
     async def close(self) -> None:
-        ending = [worker.process.exited.wait() for worker in self._all]
         launching = self._launching
         self.kill()
         if launching is not None:
             await asyncio.wait([launching])
-        await asyncio.gather(*ending)
+        for process in list(self._processes):
+            await process.exited.wait()
 
     async def _launch(self) -> Worker:
         """The worker that takes transactions, started by whoever comes first."""
@@ -235,6 +239,7 @@ class _Package:
         self._refusal = ""
         self._worker = worker
         self._all.add(worker)
+        self._processes.add(worker.process)
         return worker
 
     def _on_change(self) -> None:
@@ -242,6 +247,7 @@ class _Package:
         if self._worker is not None and (self._worker.is_lost or self._worker.is_retired):
             self._worker = None
         self._all = {worker for worker in self._all if not worker.is_lost}
+        self._processes = {found for found in self._processes if not found.exited.is_set()}
         retired = [worker for worker in self._all if worker.is_retired]
         if len(retired) > RETIRED_MAX:
             oldest = min(retired, key=lambda worker: worker.retired_at)
