@@ -35,9 +35,7 @@ LEGACY_NAMESPACE = "lscc"
 class SimulationState(StateReader, Protocol):
     """A snapshot with the private values that this organization has."""
 
-    def find_private(
-        self, namespace: str, collection: str, key: bytes
-    ) -> VersionedValue | None: ...
+    def get_private(self, namespace: str, collection: str, key: bytes) -> VersionedValue | None: ...
 
     def scan_private(
         self, namespace: str, collection: str, start: bytes, end: bytes
@@ -241,7 +239,7 @@ class Simulator:
 
     def _read_private(self, namespace: str, collection: str, key: str) -> VersionedValue | None:
         hashed = self._peek_hashed(namespace, collection, key)
-        plain = self._state.find_private(namespace, collection, encode_key(key))
+        plain = self._state.get_private(namespace, collection, encode_key(key))
         wanted = None if hashed is None else hashed.version
         found = None if plain is None else plain.version
         if wanted != found:
