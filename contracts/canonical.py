@@ -90,7 +90,7 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer_of(digits: str) -> int:
-    if len(digits) > INTEGER_DIGITS_MAX:
+    if len(digits.lstrip("-")) > INTEGER_DIGITS_MAX:
         raise NotCanonical(f"an integer has more than {INTEGER_DIGITS_MAX} digits")
     return int(digits)
 
