@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tongban.node.core.faults import CorruptLedgerError, StorageFailure
+from tongban.node.storage.files import RealFiles
 from tongban.node.storage.kvstore import Change, prefix_start
 
 if sys.version_info >= (3, 13):
@@ -116,7 +117,9 @@ class LevelDBStore:
         self._path = path
         self._known_files: frozenset[str] = frozenset()
         self._unseen_bytes = 0
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True)
+            RealFiles().sync_dir(path.parent)
         path.chmod(0o700)
         self.was_repaired = False
         try:
