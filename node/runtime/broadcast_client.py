@@ -14,9 +14,15 @@ from collections.abc import Callable, Sequence
 import grpc
 
 from tongban.node.runtime.backoff import Backoff
+from tongban.node.runtime.dialing import (
+    CONNECT_SECONDS_MAX,
+    ByteStream,
+    ConnectFailed,
+    connected,
+    write,
+)
 from tongban.node.runtime.gateway.submit import OrdererUnreachable
 from tongban.node.runtime.orderer_sessions import (
-    ByteStream,
     ForeignSession,
     FramedSession,
     OrdererSession,
@@ -31,9 +37,6 @@ STREAM = "/tongban.orderer.Orderer/Stream"
 BROADCAST = "/orderer.AtomicBroadcast/Broadcast"
 
 PROTOCOL_VERSION = 1
-
-CONNECT_SECONDS_MAX = 5.0
-"""For TCP, TLS and HTTP/2 together; also how long a caller waits for a connection."""
 
 Connect = Callable[[str], grpc.aio.Channel]
 
@@ -74,10 +77,10 @@ class OrdererLink:
         while True:
             try:
                 async with self._connect(self.address) as channel:
-                    async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                        await channel.channel_ready()
+                    await connected(channel)
                     await self._serve(channel)
             except (
+                ConnectFailed,
                 grpc.aio.AioRpcError,
                 MalformedMessage,
                 OrdererUnreachable,
@@ -101,14 +104,15 @@ class OrdererLink:
 
     async def _serve_framed(self, channel: grpc.aio.Channel) -> None:
         call: ByteStream = channel.stream_stream(STREAM)()
-        hello = Hello(version=PROTOCOL_VERSION, software="tongban")
-        await call.write(OrdererFrame(hello=hello).SerializeToString())
+        # Read before anything is written: a write that meets a refusal hides the refusal's code.
         first = await call.read()
         if not isinstance(first, bytes):
             raise OrdererUnreachable("the orderer ended the stream at once")
         welcome = parse(OrdererFrame, first).hello
         if welcome.version != PROTOCOL_VERSION or not welcome.window:
             raise MalformedMessage("OrdererFrame", f"unknown protocol version {welcome.version}")
+        hello = Hello(version=PROTOCOL_VERSION, software="tongban")
+        await write(call, OrdererFrame(hello=hello).SerializeToString())
         await self._serve_session(FramedSession(welcome.window), call)
         raise OrdererUnreachable("the orderer ended the stream")
 
@@ -116,15 +120,18 @@ class OrdererLink:
         """Returns when the orderer ended the stream as its protocol allows."""
         self._set_session(session)
         self._backoff.reset()
-        tasks = {asyncio.create_task(session.write(call)), asyncio.create_task(session.read(call))}
+        writer = asyncio.create_task(session.write(call))
+        reader = asyncio.create_task(session.read(call))
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+            if writer.done():
+                writer.result()
+            async with asyncio.timeout(None if not writer.done() else CONNECT_SECONDS_MAX):
+                await reader
         finally:
-            for task in tasks:
+            for task in (writer, reader):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(writer, reader, return_exceptions=True)
             call.cancel()
 
     def _set_session(self, session: OrdererSession | None) -> None:
@@ -192,4 +199,4 @@ class OrderingClient:
 def _text(error: Exception) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name}: {error.details()}"
-    return str(error) or f"no connection within {CONNECT_SECONDS_MAX} s"
+    return str(error) or "no answer in time"

@@ -99,6 +99,9 @@ class NodeConfig(Section):
     """The directory that belongs to this node alone."""
     channels: tuple[RelativePath, ...] = ()
     """Genesis blocks of channels to join; one that was joined may stay here or go."""
+    dial_overrides: dict[Address, Address] = Field(default_factory=dict)
+    """HOST:PORT to dial instead of the one that a channel's configuration names, for networks
+    whose names are not resolved on this machine. The certificate must still show the name."""
     operations: OperationsConfig = OperationsConfig()
     logging: LoggingConfig = LoggingConfig()
 

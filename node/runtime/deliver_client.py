@@ -6,7 +6,6 @@ window. A connection that is lost, an orderer that refuses, and a block that the
 end the same way: the next orderer is asked, after a pause that grows while nothing works.
 """
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,16 +17,13 @@ import grpc
 from tongban.node.core.delivered_block import unwrap_block
 from tongban.node.core.seek import FOREVER, build_seek, seek_specified
 from tongban.node.runtime.backoff import Backoff
-from tongban.node.runtime.orderer_sessions import ByteStream
+from tongban.node.runtime.dialing import ByteStream, connected, write
 from tongban.protos.ab_pb2 import SeekInfo
 from tongban.protos.common_pb2 import Status
 from tongban.protos.errors import TongbanError
 from tongban.protos.signing import Signer
 
 DELIVER = "/orderer.AtomicBroadcast/Deliver"
-
-CONNECT_SECONDS_MAX = 5.0
-"""For TCP, TLS and HTTP/2 together."""
 
 NONCE_BYTES = 24
 
@@ -72,7 +68,7 @@ class BlockFollower:
                 address = addresses[self._turn % len(addresses)]
                 try:
                     await self._follow(address)
-                except (TongbanError, grpc.aio.AioRpcError, TimeoutError) as error:
+                except (TongbanError, grpc.aio.AioRpcError) as error:
                     _log.warning(
                         "channel %s: orderer %s at height %d: %s",
                         self._following.channel_id,
@@ -87,10 +83,9 @@ class BlockFollower:
 
     async def _follow(self, address: str) -> None:
         async with self._following.connect(address) as channel:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                await channel.channel_ready()
+            await connected(channel)
             call: ByteStream = channel.stream_stream(DELIVER)()
-            await call.write(self._request())
+            await write(call, self._request())
             while isinstance(data := await call.read(), bytes):
                 block, status = unwrap_block(data)
                 if block is None:
@@ -118,4 +113,4 @@ class BlockFollower:
 def _text(error: Exception) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name}: {error.details()}"
-    return str(error) or f"no connection within {CONNECT_SECONDS_MAX} s"
+    return str(error)

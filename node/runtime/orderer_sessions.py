@@ -2,18 +2,15 @@
 
 import asyncio
 from collections import deque
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
-import grpc
-
+from tongban.node.runtime.dialing import ByteStream, write
 from tongban.node.runtime.gateway.submit import OrdererUnreachable
 from tongban.node.runtime.outbox import Outbox
 from tongban.protos.ab_pb2 import BroadcastResponse
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import Envelope, Status
 from tongban.protos.stream_pb2 import OrdererFrame, OrdererMessage
-
-ByteStream: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
 
 FOREIGN_WINDOW = 128
 """Envelopes without answer on a Broadcast stream; all of them are sent again after a refusal."""
@@ -29,7 +26,7 @@ class OrdererSession(Protocol):
         ...
 
     async def write(self, call: ByteStream) -> None:
-        """Send what callers bring, until cancelled."""
+        """Send what callers bring, until the call has ended."""
         ...
 
     async def read(self, call: ByteStream) -> None:
@@ -66,7 +63,8 @@ class FramedSession:
 
     async def write(self, call: ByteStream) -> None:
         while messages := await self._outbox.take():
-            await call.write(OrdererFrame(messages=messages).SerializeToString())
+            if not await write(call, OrdererFrame(messages=messages).SerializeToString()):
+                return
 
     async def read(self, call: ByteStream) -> None:
         while isinstance(data := await call.read(), bytes):
@@ -125,7 +123,8 @@ class ForeignSession:
             if waiting.answer.done():
                 continue  # its caller has given up
             self._sent.append(waiting)
-            await call.write(waiting.envelope)
+            if not await write(call, waiting.envelope):
+                return
 
     async def read(self, call: ByteStream) -> None:
         """Returns after a refusal, when the stream is over and another one goes on."""

@@ -19,8 +19,8 @@ from tongban.node.services.status import to_status
 from tongban.protos.errors import MalformedMessage, TongbanError
 
 # Requests and responses are of any message type here, and grpc's own types say no more.
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, Any], Any]
 
 CONCURRENCY_LIMITS: Mapping[str, int] = {

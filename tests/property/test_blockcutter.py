@@ -9,7 +9,7 @@ from tongban.node.core.blockcutter import BatchLimits, BlockCutter
 
 
 class Item(NamedTuple):
-    index: int
+    serial: int
     size_bytes: int
 
 
@@ -63,8 +63,8 @@ def test_nothing_waits_longer_than_the_batch_timeout_even_when_the_engine_is_bus
     limits: BatchLimits, sizes: list[int]
 ) -> None:
     cutter: BlockCutter[Item] = BlockCutter(limits)
-    for index, size in enumerate(sizes):
-        cutter.add(Item(index, size), 100.0)
+    for serial, size in enumerate(sizes):
+        cutter.add(Item(serial, size), 100.0)
     taken = 0
     while (batch := cutter.cut(engine_idle=False, now_ms=100.0 + limits.timeout_ms)) is not None:
         taken += len(batch)

@@ -1,6 +1,7 @@
 """Blocks of the solo engine: linked, signed, durable before anybody is told."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -63,7 +64,7 @@ def test_each_block_follows_the_last_and_carries_five_slots() -> None:
 
     run(work)
     blocks = [Block.FromString(block) for block in log.blocks]
-    for previous, block in zip(blocks, blocks[1:], strict=False):
+    for previous, block in itertools.pairwise(blocks):
         header = previous.header
         assert block.header.number == header.number + 1
         assert block.header.previous_hash == compute_header_hash(
