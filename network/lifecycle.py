@@ -1,0 +1,239 @@
+"""Deploying a contract on a development network: every step of the chaincode lifecycle, as the
+administrators of all organizations at once.
+
+In production each organization installs and approves by itself; here one command does it and says
+which steps it took.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+import tongban.contracts
+from tongban.contracts.packaging import BuiltPackage, build_project
+from tongban.network.collections import read_collections
+from tongban.network.connections import Connections
+from tongban.network.errors import LifecycleError, NetworkError
+from tongban.network.layout import full_name
+from tongban.network.topology import Channel, Organization
+from tongban.node.core.policy import parse_policy
+from tongban.protos import lifecycle_pb2
+from tongban.protos.application_policy_pb2 import ApplicationPolicy
+from tongban.protos.codec import parse
+from tongban.protos.collection_pb2 import CollectionConfigPackage
+from tongban.sdk import EvaluateError, Timeouts, TransactionError
+from tongban.sdk.core.proposal import Invocation
+
+LIFECYCLE = "_lifecycle"
+ADMIN = "Admin"
+
+Say = Callable[[str], None]
+"""Told of each step as it is done."""
+
+TIMEOUTS = Timeouts(evaluate_s=30, endorse_s=60, submit_s=30, commit_status_s=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What all organizations agree on."""
+
+    name: str
+    version: str
+    sequence: int
+    validation_parameter: bytes
+    """Serialized ApplicationPolicy, empty for the channel's default."""
+    collections: CollectionConfigPackage
+
+
+def find_project(source: str) -> Path:
+    """A contract's folder: a path, or ``samples/…`` and ``haidian/…`` within the framework.
+
+    Raises:
+        NetworkError: there is none.
+    """
+    given = Path(source)
+    shipped = Path(tongban.contracts.__path__[0]) / source
+    for folder in (given, shipped):
+        if (folder / "contract.toml").is_file():
+            return folder
+    raise NetworkError(
+        f"no contract in {source!r}", "Expected a folder with a contract.toml in it."
+    )
+
+
+class Deployment:
+    """Deploys contracts on one channel."""
+
+    def __init__(self, connections: Connections, channel: Channel, say: Say) -> None:
+        self._connections = connections
+        self._channel = channel
+        self._say = say
+        self._endorsing = [org for org in connections.members(channel) if org.peers]
+
+    def deploy(self, folder: Path, policy: str) -> str:
+        """Build, install, approve and commit; returns the package id. Does nothing where the
+        channel has the same definition and package already.
+
+        Raises:
+            LifecycleError: a step was refused.
+            InvalidProject, InvalidPolicy: the folder or the policy cannot be used.
+        """
+        built = build_project(folder)
+        name = built.project.name
+        self._say(f"package {built.package_id}")
+        for organization in self._endorsing:
+            self._install(organization, built)
+        current = self._committed(name)
+        definition = Definition(
+            name,
+            built.project.version,
+            current.sequence + 1,
+            _validation_parameter(policy),
+            read_collections(built.project.collections),
+        )
+        if self._is_current(current, definition, built):
+            self._say(f"{name} {definition.version} is committed already")
+            return built.package_id
+        for organization in self._endorsing:
+            self._approve(organization, definition, built.package_id)
+        self._check_readiness(definition)
+        self._commit(definition)
+        return built.package_id
+
+    def _install(self, organization: Organization, built: BuiltPackage) -> None:
+        identity = self._connections.identity(organization, ADMIN)
+        args = lifecycle_pb2.InstallChaincodeArgs(chaincode_install_package=built.content)
+        call = Invocation("", LIFECYCLE, (b"InstallChaincode", args.SerializeToString()))
+        for peer in organization.peers:
+            name = full_name(peer, organization.domain)
+            response = self._connections.call_peer(organization, peer, identity, call).response
+            if response.status == 200:
+                self._say(f"install on {name}")
+            elif "already successfully installed" in response.message:
+                self._say(f"install on {name}: is there already")
+            else:
+                raise LifecycleError(f"install on {name}", response.message)
+
+    def _committed(self, name: str) -> lifecycle_pb2.QueryChaincodeDefinitionResult:
+        args = lifecycle_pb2.QueryChaincodeDefinitionArgs(name=name)
+        try:
+            data = self._evaluate(self._endorsing[0], "QueryChaincodeDefinition", args)
+        except EvaluateError as error:
+            if "is not defined" not in str(error) and not _mentions(error, "is not defined"):
+                raise LifecycleError("query the definition", str(error)) from None
+            return lifecycle_pb2.QueryChaincodeDefinitionResult()
+        return parse(lifecycle_pb2.QueryChaincodeDefinitionResult, data)
+
+    def _is_current(
+        self,
+        current: lifecycle_pb2.QueryChaincodeDefinitionResult,
+        wanted: Definition,
+        built: BuiltPackage,
+    ) -> bool:
+        same = (
+            current.sequence > 0
+            and current.version == wanted.version
+            and (
+                not wanted.validation_parameter
+                or current.validation_parameter == wanted.validation_parameter
+            )
+            and current.collections == wanted.collections
+        )
+        return same and all(
+            self._approved_package(org, wanted.name, current.sequence) == built.package_id
+            for org in self._endorsing
+        )
+
+    def _approved_package(self, organization: Organization, name: str, sequence: int) -> str:
+        args = lifecycle_pb2.QueryApprovedChaincodeDefinitionArgs(name=name, sequence=sequence)
+        try:
+            data = self._evaluate(organization, "QueryApprovedChaincodeDefinition", args)
+        except EvaluateError:
+            return ""
+        found = parse(lifecycle_pb2.QueryApprovedChaincodeDefinitionResult, data)
+        return found.source.local_package.package_id
+
+    def _approve(self, organization: Organization, wanted: Definition, package_id: str) -> None:
+        args = lifecycle_pb2.ApproveChaincodeDefinitionForMyOrgArgs(
+            name=wanted.name,
+            version=wanted.version,
+            sequence=wanted.sequence,
+            validation_parameter=wanted.validation_parameter,
+            collections=wanted.collections,
+            source=lifecycle_pb2.ChaincodeSource(
+                local_package=lifecycle_pb2.ChaincodeSource.Local(package_id=package_id)
+            ),
+        )
+        step = f"approve for {organization.msp_id}"
+        function = "ApproveChaincodeDefinitionForMyOrg"
+        self._submit(step, organization, function, args, [organization.msp_id])
+        self._say(f"{step}: {wanted.name} {wanted.version}, sequence {wanted.sequence}")
+
+    def _check_readiness(self, wanted: Definition) -> None:
+        args = lifecycle_pb2.CheckCommitReadinessArgs(
+            name=wanted.name,
+            version=wanted.version,
+            sequence=wanted.sequence,
+            validation_parameter=wanted.validation_parameter,
+            collections=wanted.collections,
+        )
+        data = self._evaluate(self._endorsing[0], "CheckCommitReadiness", args)
+        approvals = parse(lifecycle_pb2.CheckCommitReadinessResult, data).approvals
+        agreed = sorted(org for org, approved in approvals.items() if approved)
+        self._say(f"ready to commit: approved by {', '.join(agreed)}")
+
+    def _commit(self, wanted: Definition) -> None:
+        args = lifecycle_pb2.CommitChaincodeDefinitionArgs(
+            name=wanted.name,
+            version=wanted.version,
+            sequence=wanted.sequence,
+            validation_parameter=wanted.validation_parameter,
+            collections=wanted.collections,
+        )
+        everybody = [org.msp_id for org in self._endorsing]
+        self._submit("commit", self._endorsing[0], "CommitChaincodeDefinition", args, everybody)
+        self._say(f"commit {wanted.name} {wanted.version} on {self._channel.id}")
+
+    def _evaluate(self, organization: Organization, function: str, args: Message) -> bytes:
+        with self._connections.gateway(organization, ADMIN, TIMEOUTS) as gateway:
+            contract = gateway.get_network(self._channel.id).get_contract(LIFECYCLE)
+            return contract.evaluate(
+                function, args.SerializeToString(), target_organizations=[organization.msp_id]
+            )
+
+    def _submit(
+        self,
+        step: str,
+        organization: Organization,
+        function: str,
+        args: Message,
+        endorsing: Sequence[str],
+    ) -> None:
+        try:
+            with self._connections.gateway(organization, ADMIN, TIMEOUTS) as gateway:
+                contract = gateway.get_network(self._channel.id).get_contract(LIFECYCLE)
+                contract.submit(
+                    function, args.SerializeToString(), endorsing_organizations=endorsing
+                )
+        except TransactionError as error:
+            raise LifecycleError(step, _explain(error)) from None
+
+
+def _validation_parameter(policy: str) -> bytes:
+    if not policy:
+        return b""
+    if policy.startswith("/"):
+        reference = ApplicationPolicy(channel_config_policy_reference=policy)
+        return reference.SerializeToString()
+    return ApplicationPolicy(signature_policy=parse_policy(policy)).SerializeToString()
+
+
+def _mentions(error: TransactionError | EvaluateError, text: str) -> bool:
+    return any(text in detail.message for detail in error.details)
+
+
+def _explain(error: TransactionError) -> str:
+    details = "; ".join(f"{d.address} ({d.msp_id}): {d.message}" for d in error.details)
+    return f"{error}: {details}" if details else str(error)
