@@ -1,9 +1,10 @@
 """What both drivers need to open a gRPC channel and to read its failures."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from cryptography import x509
@@ -27,6 +28,16 @@ CLIENT_OPTIONS: tuple[tuple[str, int], ...] = (
 
 HELLO_TIMEOUT_S = 5.0
 """How long a gateway may take to say hello on a new stream."""
+
+
+class AnswerStream(Protocol):
+    """What we use of a blocking call whose answers are many; grpc's own type has no public name."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+    def cancel(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,8 @@ class EventStream(Generic[T]):
         return call
 
     async def _after(self, failure: Failure) -> None:
+        if self._call is not None:
+            self._call.cancel()
         self._call = None
         if self._is_closed:
             return

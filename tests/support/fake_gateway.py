@@ -3,6 +3,9 @@ the deliver service.
 
 It runs on a thread of its own, so blocking and asyncio clients meet the same server. A script says
 what happens to the next requests of a kind; without one everything succeeds.
+
+Streams are served by coroutines that write to the context, which grpc.aio allows and the generated
+types do not know: hence the ignored overrides.
 """
 
 import asyncio
@@ -128,7 +131,7 @@ class _Stream(gateway_stream_pb2_grpc.GatewayServicer):
     def __init__(self, gateway: "FakeGateway") -> None:
         self._gateway = gateway
 
-    async def Stream(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
+    async def Stream(self, request_iterator: Any, context: Any) -> Any:  # type: ignore[override]  # noqa: N802
         gateway = self._gateway
         gateway.streams_opened += 1
         if gateway.refuses_streams is not None:
@@ -222,17 +225,17 @@ class _Deliver(deliver_pb2_grpc.DeliverServicer):
     def __init__(self, gateway: "FakeGateway") -> None:
         self._gateway = gateway
 
-    async def Deliver(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
+    async def Deliver(self, request_iterator: Any, context: Any) -> Any:  # type: ignore[override]  # noqa: N802
         await self._deliver(request_iterator, context, lambda b: DeliverResponse(block=b))
 
-    async def DeliverFiltered(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
+    async def DeliverFiltered(self, request_iterator: Any, context: Any) -> Any:  # type: ignore[override]  # noqa: N802
         await self._deliver(
             request_iterator,
             context,
             lambda b: DeliverResponse(filtered_block=FilteredBlock(number=b.header.number)),
         )
 
-    async def DeliverWithPrivateData(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802
+    async def DeliverWithPrivateData(self, request_iterator: Any, context: Any) -> Any:  # type: ignore[override]  # noqa: N802
         await self._deliver(
             request_iterator,
             context,

@@ -1,0 +1,131 @@
+"""Calling a contract."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..core import flows
+from ..core.calls import Call, ContractAddress, to_call
+from ..core.commands import Flow
+from ..core.flows import Committed
+from ..core.pipeline import Outcome
+from ..core.proposal import NONCE_BYTES, Moment
+from .runner import run_many
+from .steps import Client, Commit, Proposal
+
+IN_FLIGHT_DEFAULT = 256
+"""Transactions of ``submit_many`` under way; more gains nothing on two cores."""
+
+
+class Contract:
+    """A contract on a channel.
+
+    >>> result = contract.submit("CreateAsset", "a1", "blue", 5)  # doctest: +SKIP
+    >>> json.loads(contract.evaluate("ReadAsset", "a1"))  # doctest: +SKIP
+    {'ID': 'a1', 'Color': 'blue', 'Size': 5}
+
+    Arguments that are ``str`` or ``bytes`` travel as themselves, all others as canonical JSON.
+    """
+
+    def __init__(self, address: ContractAddress, client: Client) -> None:
+        self.address = address
+        self._client = client
+
+    def new_proposal(
+        self,
+        function: str,
+        *args: object,
+        transient: Mapping[str, object] | None = None,
+        endorsing_organizations: Sequence[str] = (),
+        idempotency_key: str | None = None,
+    ) -> Proposal:
+        """A proposal with a transaction id of its own, not signed yet."""
+        call = Call(
+            function,
+            args,
+            transient or {},
+            endorsing_organizations,
+            idempotency_key=idempotency_key,
+        )
+        return self._propose(call)
+
+    def evaluate(
+        self,
+        function: str,
+        *args: object,
+        transient: Mapping[str, object] | None = None,
+        target_organizations: Sequence[str] = (),
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """What the function returns on one peer. Nothing is ordered.
+
+        Raises:
+            EvaluateError: no peer answered, or the contract refused.
+        """
+        call = Call(function, args, transient or {}, target_organizations)
+        return self._propose(call).evaluate(timeout_s)
+
+    def submit(
+        self,
+        function: str,
+        *args: object,
+        transient: Mapping[str, object] | None = None,
+        endorsing_organizations: Sequence[str] = (),
+        retries: int = 0,
+        idempotency_key: str | None = None,
+    ) -> bytes:
+        """What the function returned, after the transaction was committed as valid.
+
+        Lost races for a key are tried again ``retries`` times, each time as a new transaction under
+        the same ``idempotency_key``, which travels as the transient entry ``idempotency-key``.
+
+        Raises:
+            EndorseError, SubmitError, CommitStatusError: a step failed.
+            CommitError: it was found invalid, the last time too.
+        """
+        call = Call(
+            function, args, transient or {}, endorsing_organizations, retries, idempotency_key
+        )
+        return (self._client.run(self._submit_flow(call))).result
+
+    def submit_async(
+        self,
+        function: str,
+        *args: object,
+        transient: Mapping[str, object] | None = None,
+        endorsing_organizations: Sequence[str] = (),
+    ) -> Commit:
+        """Return when an orderer has accepted; the verdict is asked for later, with ``status``.
+
+        Raises:
+            EndorseError, SubmitError: a step failed.
+        """
+        call = Call(function, args, transient or {}, endorsing_organizations)
+        transaction = self._propose(call).endorse()
+        return transaction.submit()
+
+    def submit_many(
+        self,
+        calls: Iterable[Call | Sequence[object]],
+        *,
+        in_flight: int = IN_FLIGHT_DEFAULT,
+    ) -> Iterator[Outcome[Committed]]:
+        """Submit many calls and yield how each ended, as it ends, with its place in the input.
+
+        Each call is a ``Call`` or ``(function, argument, …)``. Input is read only as fast as
+        outcomes are taken: at most ``in_flight`` calls are under way or waiting to be taken.
+        """
+        client = self._client
+        pending = (self._submit_flow(to_call(item)) for item in calls)
+        return run_many(pending, client.transport, client.tick, in_flight)
+
+    def _submit_flow(self, call: Call) -> Flow[Committed]:
+        client = self._client
+        return flows.submit_with_retries(
+            lambda: self._propose(call), client.party, client.timeouts, call.retries
+        )
+
+    def _propose(self, call: Call) -> Proposal:
+        moment = Moment(os.urandom(NONCE_BYTES), time.time_ns())
+        invocation = self.address.invocation(call)
+        return Proposal.build(invocation, self._client.party, moment).of(self._client)
