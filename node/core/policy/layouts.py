@@ -5,7 +5,7 @@ clients, orderers) leave no way. Each leaf wants an endorser of its own, as eval
 (fabric common/policies/inquire, discovery/endorsement/endorsement.go).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
 from tongban.node.core.identity.principals import (
@@ -20,9 +20,12 @@ from tongban.protos.limits import POLICY_DEPTH_MAX
 from tongban.protos.msp_principal_pb2 import MSPRole
 from tongban.protos.policies_pb2 import SignaturePolicy, SignaturePolicyEnvelope
 
-LAYOUTS_MAX = 500
+LAYOUTS_MAX = 128
 """Layouts kept at each step, smallest first. Half of twenty organizations can be chosen in 184,756
-ways; nobody needs more than a few hundred of them to find one that is alive."""
+ways; nobody needs more than a hundred of them to find one that is alive."""
+
+COMBINATIONS_MAX = 50_000
+"""Combinations looked at for one policy, a few tenths of a second. Beyond, ways are left out."""
 
 Layout = dict[str, int]
 """Endorsers wanted, by MSP id."""
@@ -55,7 +58,7 @@ def endorsement_layouts(
         policy if isinstance(policy, SignaturePolicyEnvelope) else policy.to_signature_policy()
     )
     owners = [organization(parse_principal(one)) for one in envelope.identities]
-    return [dict(counts) for counts in _layouts(envelope.rule, owners, 0)]
+    return [dict(counts) for counts in _Expansion(owners).layouts(envelope.rule, 0)]
 
 
 def combine(one: Sequence[Layout], other: Sequence[Layout]) -> list[Layout]:
@@ -70,23 +73,40 @@ def combine(one: Sequence[Layout], other: Sequence[Layout]) -> list[Layout]:
     ]
 
 
-def _layouts(rule: SignaturePolicy, owners: Sequence[str | None], depth: int) -> list[_Counts]:
-    if depth > POLICY_DEPTH_MAX:
-        return []
-    if rule.WhichOneof("Type") != "n_out_of":
-        owner = owners[rule.signed_by] if 0 <= rule.signed_by < len(owners) else None
-        return [] if owner is None else [((owner, 1),)]
-    wanted = max(0, rule.n_out_of.n)
-    if wanted > len(rule.n_out_of.rules):
-        return []
-    by_held: list[list[_Counts]] = [[] for _ in range(wanted + 1)]
-    by_held[0].append(())
-    for inner in rule.n_out_of.rules:
-        choices = _layouts(inner, owners, depth + 1)
-        for held in range(wanted, 0, -1):
-            grown = (_sum(a, b) for a, b in product(by_held[held - 1], choices))
-            by_held[held] = _minimal([*by_held[held], *grown])
-    return by_held[wanted]
+class _Expansion:
+    """Expands one policy with a bound on the work."""
+
+    def __init__(self, owners: Sequence[str | None]) -> None:
+        self._owners = owners
+        self._combinations_left = COMBINATIONS_MAX
+
+    def layouts(self, rule: SignaturePolicy, depth: int) -> list[_Counts]:
+        if depth > POLICY_DEPTH_MAX:
+            return []
+        if rule.WhichOneof("Type") != "n_out_of":
+            known = 0 <= rule.signed_by < len(self._owners)
+            owner = self._owners[rule.signed_by] if known else None
+            return [] if owner is None else [((owner, 1),)]
+        wanted = max(0, rule.n_out_of.n)
+        rules = rule.n_out_of.rules
+        if wanted > len(rules):
+            return []
+        by_held: list[list[_Counts]] = [[] for _ in range(wanted + 1)]
+        by_held[0].append(())
+        for number, inner in enumerate(rules):
+            choices = self.layouts(inner, depth + 1)
+            needed = max(1, wanted - (len(rules) - number - 1))
+            for held in range(wanted, needed - 1, -1):
+                grown = self._grow(by_held[held - 1], choices)
+                by_held[held] = _minimal([*by_held[held], *grown])
+        return by_held[wanted]
+
+    def _grow(self, chosen: list[_Counts], choices: list[_Counts]) -> Iterator[_Counts]:
+        for one, other in product(chosen, choices):
+            if self._combinations_left == 0:
+                return
+            self._combinations_left -= 1
+            yield _sum(one, other)
 
 
 def _sum(one: _Counts, other: _Counts) -> _Counts:
@@ -98,12 +118,16 @@ def _sum(one: _Counts, other: _Counts) -> _Counts:
 
 def _minimal(layouts: Iterable[_Counts]) -> list[_Counts]:
     """Without those that ask for all of another one and more; the smallest LAYOUTS_MAX."""
-    ordered = sorted(set(layouts), key=lambda counts: (sum(n for _, n in counts), counts))
+    by_total: dict[int, list[_Counts]] = {}
+    for counts in set(layouts):
+        by_total.setdefault(sum(count for _, count in counts), []).append(counts)
     kept: list[_Counts] = []
-    for candidate in ordered:
-        wanted = dict(candidate)
-        if not any(all(wanted.get(org, 0) >= n for org, n in smaller) for smaller in kept):
-            kept.append(candidate)
-        if len(kept) == LAYOUTS_MAX:
-            break
+    for total in sorted(by_total):
+        smaller = kept.copy()  # layouts of one total never contain each other
+        for candidate in sorted(by_total[total]):
+            wanted = dict(candidate)
+            if not any(all(wanted.get(org, 0) >= n for org, n in one) for one in smaller):
+                kept.append(candidate)
+            if len(kept) == LAYOUTS_MAX:
+                return kept
     return kept

@@ -1,0 +1,92 @@
+"""A signature is checked once; results can come from a pool, from a signer, or from elsewhere."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.pki import Organization, make_organization
+from tongban.node.core.identity import Identity, Msp
+from tongban.node.core.policy import SignatureCheck, SignatureResult, SignatureVerifier
+from tongban.protos.errors import InvalidSignature
+
+
+class CountingIdentity(Identity):
+    """Counts how often it really verifies."""
+
+    checks = 0
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        type(self).checks += 1
+        super().verify(message, signature)
+
+
+@pytest.fixture(scope="module")
+def org() -> Organization:
+    return make_organization("Org1MSP", peers=1)
+
+
+@pytest.fixture
+def identity(org: Organization) -> Identity:
+    CountingIdentity.checks = 0
+    found = Msp.from_config(org.msp_config).deserialize(org.peers[0].identity)
+    return CountingIdentity(
+        found.mspid, found.serialized, found.chain_certificate, found.id.removeprefix(found.mspid)
+    )
+
+
+def test_a_signature_is_checked_once(org: Organization, identity: Identity) -> None:
+    verifier = SignatureVerifier()
+    good = org.peers[0].signer.sign(b"message")
+    for _ in range(3):
+        assert verifier.verify(identity, b"message", good)
+        assert not verifier.verify(identity, b"another message", good)
+        assert not verifier.verify(identity, b"message", good[:-1] + bytes([good[-1] ^ 1]))
+    assert CountingIdentity.checks == 3
+
+
+def test_what_was_signed_here_is_not_checked(org: Organization, identity: Identity) -> None:
+    verifier = SignatureVerifier()
+    signature = org.peers[0].signer.sign(b"message")
+    verifier.remember(identity.id, b"message", signature)
+    assert verifier.verify(identity, b"message", signature)
+    assert CountingIdentity.checks == 0
+    assert not verifier.verify(identity, b"other", signature)
+
+
+def test_results_can_be_carried_over(identity: Identity) -> None:
+    verifier = SignatureVerifier()
+    digest = hashlib.sha256(b"message").digest()
+    verifier.prime([SignatureResult(identity.id, digest, b"signature", holds=False)])
+    assert not verifier.verify(identity, b"message", b"signature")
+    assert CountingIdentity.checks == 0
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_many_are_checked_together(org: Organization, identity: Identity, threads: int) -> None:
+    messages = [bytes([number]) for number in range(100)]
+    checks = [
+        SignatureCheck(
+            identity,
+            message,
+            org.peers[0].signer.sign(message if message[0] % 10 else b"something else"),
+        )
+        for message in messages
+    ]
+    verifier = SignatureVerifier()
+    pool = ThreadPoolExecutor(threads) if threads else None
+    try:
+        verifier.verify_many(checks + checks, pool)
+    finally:
+        if pool is not None:
+            pool.shutdown()
+    assert CountingIdentity.checks == 100
+    for check in checks:
+        assert verifier.verify(*check) == (check.message[0] % 10 != 0)
+    assert CountingIdentity.checks == 100
+
+
+def test_an_identity_refuses_what_it_did_not_sign(identity: Identity) -> None:
+    for signature in (b"", b"\x30\x00", b"\x00" * 70):
+        with pytest.raises(InvalidSignature):
+            identity.verify(b"message", signature)
