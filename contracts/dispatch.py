@@ -205,9 +205,15 @@ def _conclude(
 
 
 def _checked(response: object) -> Response:
-    match response:
-        case Response(int(status), str(message), bytes(payload)) if 100 <= status <= 999:
-            return Response(status, message, payload)
+    if isinstance(response, Response):
+        status, message, payload = response
+        if (
+            isinstance(status, int)
+            and isinstance(message, str)
+            and isinstance(payload, bytes)
+            and 100 <= status <= 999
+        ):
+            return response
     raise ContractError(
         "INVALID_RESULT", "expected a Response of status (100 to 999), text and bytes"
     )
@@ -215,6 +221,8 @@ def _checked(response: object) -> Response:
 
 def _shown(text: str) -> str:
     """Text that a protobuf string can hold, of bounded length."""
+    if not text:
+        return text
     shown = text if len(text) <= ERROR_CHARACTERS_MAX else text[: ERROR_CHARACTERS_MAX - 1] + "…"
     return shown.encode("utf-8", "replace").decode("utf-8")
 

@@ -12,7 +12,6 @@ from tongban.contracts.context import Context
 from tongban.contracts.contract import MARK, Contract, FunctionMark
 from tongban.contracts.conversion import Codec, Compiler, resolve_hints
 from tongban.contracts.errors import ContractDefinitionError, ContractError, InvalidArgument
-from tongban.contracts.limits import ARGUMENT_COUNT_MAX
 from tongban.contracts.runtime.bridge import Response
 from tongban.contracts.scalars import Form, Mismatch
 
@@ -41,6 +40,9 @@ class Function:
     doc: str
     """First paragraph of its docstring."""
 
+    required_count: int
+    """Parameters without a default, which come first."""
+
     def decode(self, args: Sequence[bytes]) -> list[Any]:
         """The values of the arguments.
 
@@ -49,8 +51,7 @@ class Function:
             InvalidArgument: one is not what its annotation says; names it.
         """
         count = len(self.parameters)
-        required = sum(parameter.is_required for parameter in self.parameters)
-        if not required <= len(args) <= count or len(args) > ARGUMENT_COUNT_MAX:
+        if not self.required_count <= len(args) <= count:
             raise ContractError(
                 "", f"Expected {count} parameters, but {len(args)} have been supplied"
             )
@@ -147,6 +148,7 @@ def _compile_function(
         tuple(parameters),
         _compile_result(hints, place, compiler),
         (inspect.getdoc(method) or "").split("\n\n", 1)[0].replace("\n", " "),
+        sum(parameter.is_required for parameter in parameters),
     )
 
 

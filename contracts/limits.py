@@ -1,8 +1,5 @@
 """Limits of the contract library, each with its unit and its reason."""
 
-ARGUMENT_COUNT_MAX = 1_000
-"""Arguments of one call after the function's name."""
-
 ARGUMENT_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of one argument. Larger things belong outside the ledger, with their hash on it."""
 

@@ -81,6 +81,9 @@ def mismatch(expected: str, found: object) -> Mismatch:
     return Mismatch(f"expected {expected}, found {describe(found)}")
 
 
+_INTEGER_BOUND = 10**INTEGER_DIGITS_MAX
+
+
 def _identity(value: Any) -> Any:
     return value
 
@@ -99,7 +102,7 @@ def _boolean(value: Any) -> bool:
 
 def _integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= 10**INTEGER_DIGITS_MAX:
+        if abs(value) >= _INTEGER_BOUND:
             raise Mismatch(f"expected an integer of at most {INTEGER_DIGITS_MAX} digits")
         return int(value)
     raise mismatch("an integer", value)
