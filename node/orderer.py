@@ -155,7 +155,7 @@ def open_channels(config: OrdererConfig, signer: Signer, files: Files) -> Iterat
 
 
 def _ordered(channel: OrdererChannel) -> OrderedChannel:
-    return OrderedChannel(lambda: channel.config, channel.verifier, channel.queue)
+    return OrderedChannel(lambda: channel.admission, channel.queue)
 
 
 def _readers(config: ChannelConfig) -> Policy:

@@ -5,13 +5,16 @@ The checks, their order, statuses and texts are those of Fabric's orderers
 transaction is not read: an orderer decides on order, not on contents.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, NoReturn
 
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.errors import AccessDenied
 from tongban.node.core.identity import Identity, is_expired
-from tongban.node.core.policy import SignatureVerifier
+from tongban.node.core.lru import LruCache
+from tongban.node.core.policy import PolicyVerdict
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import (
     ChannelHeader,
@@ -21,7 +24,12 @@ from tongban.protos.common_pb2 import (
     SignatureHeader,
     Status,
 )
-from tongban.protos.errors import LimitExceeded, MalformedMessage, TongbanError
+from tongban.protos.errors import (
+    InvalidSignature,
+    LimitExceeded,
+    MalformedMessage,
+    TongbanError,
+)
 
 WRITERS = "/Channel/Writers"
 """The policy that a creator must satisfy."""
@@ -29,6 +37,17 @@ WRITERS = "/Channel/Writers"
 EXPIRY_CAPABILITIES = frozenset({"V1_1", "V1_4_2", "V2_0"})
 """Orderer capabilities with which an expired creator is refused; each implies the ones before
 (fabric common/capabilities/orderer.go, ExpirationCheck)."""
+
+
+WRITERS_MAX = 4_096
+"""Creators remembered for each configuration, as many as their identities."""
+
+_NEVER_ORDERED: Mapping[int, str] = {
+    int(HeaderType.CONFIG): "message is of type that cannot be processed directly",
+    int(HeaderType.ORDERER_TRANSACTION): "message is of type that is no longer supported",
+    int(HeaderType.CONFIG_UPDATE): "this orderer does not apply channel configuration updates; "
+    "the channel keeps the configuration of its last config block",
+}
 
 
 class BroadcastRefused(TongbanError):
@@ -88,70 +107,78 @@ def parse_broadcast(envelope: Envelope) -> BroadcastRequest:
     )
 
 
-def check_kind(request: BroadcastRequest) -> None:
-    """Return if an envelope of this kind may be ordered here.
+class Admission:
+    """Decides on envelopes under one configuration of a channel.
 
-    Raises:
-        BroadcastRefused: it may not.
+    Whether a creator is a writer does not change while the configuration stands, so it is decided
+    once for each creator that is met.
     """
-    match request.kind:
-        case HeaderType.CONFIG:
-            raise _bad_request("message is of type that cannot be processed directly")
-        case HeaderType.ORDERER_TRANSACTION:
-            raise _bad_request("message is of type that is no longer supported")
-        case HeaderType.CONFIG_UPDATE:
-            raise _bad_request(
-                "this orderer does not apply channel configuration updates; "
-                "the channel keeps the configuration of its last config block"
+
+    def __init__(self, channel: ChannelConfig) -> None:
+        self.channel = channel
+        self._policy = channel.policies.get(WRITERS)
+        self._expires = bool(channel.orderer_capabilities & EXPIRY_CAPABILITIES)
+        self._writers: LruCache[bytes, _Writer] = LruCache(WRITERS_MAX)
+
+    def check(self, request: BroadcastRequest, now: datetime) -> None:
+        """Return if the envelope may be ordered.
+
+        Raises:
+            BroadcastRefused: it may not.
+        """
+        if request.kind in _NEVER_ORDERED:
+            raise _bad_request(_NEVER_ORDERED[request.kind])
+        if self.channel.orderer.in_maintenance:
+            raise BroadcastRefused(
+                Status.SERVICE_UNAVAILABLE, "normal transactions are rejected: maintenance mode"
             )
+        if not request.payload:
+            raise _bad_request("Message was empty")
+        limit = self.channel.orderer.batch_bytes_absolute_max
+        if (size := request.size_bytes) > limit:
+            raise _bad_request(
+                f"message payload is {size} bytes and exceeds maximum allowed {limit} bytes"
+            )
+        writer = self._find_writer(request)
+        if writer is not None and self._expires and is_expired(writer.identity, now):
+            raise _bad_request("broadcast client identity expired")
+        if writer is None or not (writer.verdict.satisfied and _is_signed(request, writer)):
+            self._refuse(writer)
 
+    def _find_writer(self, request: BroadcastRequest) -> "_Writer | None":
+        """The creator, or None if it is nobody that the channel knows: no policy counts it."""
+        try:
+            creator = parse(SignatureHeader, request.signature_header).creator
+        except MalformedMessage as error:
+            raise _bad_request(f"could not convert message to signedData: {error}") from None
+        writer = self._writers.find(creator)
+        if writer is None:
+            try:
+                identity = self.channel.msps.deserialize(creator)
+            except AccessDenied:
+                return None
+            writer = _Writer(identity, self._policy.evaluate([identity]))
+            self._writers.put(creator, writer)
+        return writer
 
-def check_broadcast(
-    request: BroadcastRequest, channel: ChannelConfig, verifier: SignatureVerifier, now: datetime
-) -> None:
-    """Return if the envelope may be ordered under this configuration.
-
-    Raises:
-        BroadcastRefused: it may not.
-    """
-    check_kind(request)
-    if channel.orderer.in_maintenance:
-        raise BroadcastRefused(
-            Status.SERVICE_UNAVAILABLE, "normal transactions are rejected: maintenance mode"
-        )
-    if not request.payload:
-        raise _bad_request("Message was empty")
-    limit = channel.batch_bytes_absolute_max
-    if request.size_bytes > limit:
-        raise _bad_request(
-            f"message payload is {request.size_bytes} bytes and exceeds "
-            f"maximum allowed {limit} bytes"
-        )
-    creator = _find_creator(request, channel)
-    if (
-        creator is not None
-        and channel.orderer_capabilities & EXPIRY_CAPABILITIES
-        and is_expired(creator, now)
-    ):
-        raise _bad_request("broadcast client identity expired")
-    signers = []
-    if creator is not None and verifier.verify(creator, request.payload, request.signature):
-        signers.append(creator)
-    verdict = channel.policies.get(WRITERS).evaluate(signers)
-    if not verdict.satisfied:
+    def _refuse(self, writer: "_Writer | None") -> NoReturn:
+        """Say what the policy says to the signatures that hold."""
+        signed = writer is not None and not writer.verdict.satisfied
+        verdict = writer.verdict if signed and writer else self._policy.evaluate([])
         raise BroadcastRefused(Status.FORBIDDEN, f"{verdict.reason}: permission denied")
 
 
-def _find_creator(request: BroadcastRequest, channel: ChannelConfig) -> Identity | None:
-    """The creator, or None if it is nobody that the channel knows: no policy counts it then."""
+class _Writer(NamedTuple):
+    identity: Identity
+    verdict: PolicyVerdict
+
+
+def _is_signed(request: BroadcastRequest, writer: _Writer) -> bool:
     try:
-        header = parse(SignatureHeader, request.signature_header)
-    except MalformedMessage as error:
-        raise _bad_request(f"could not convert message to signedData: {error}") from None
-    try:
-        return channel.msps.deserialize(header.creator)
-    except AccessDenied:
-        return None
+        writer.identity.verify(request.payload, request.signature)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _bad_request(info: str) -> BroadcastRefused:

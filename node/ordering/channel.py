@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tongban.node.core.block_build import read_last_config_num
 from tongban.node.core.blockcutter import BatchLimits
+from tongban.node.core.broadcast_checks import Admission
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.errors import InvalidConfig
 from tongban.node.core.policy import SignatureVerifier
@@ -31,6 +32,7 @@ class OrdererChannel:
         self._log = log
         self.config = read_config(log)
         self.verifier = SignatureVerifier()
+        self.admission = Admission(self.config)
         self.blocks = ChannelBlocks(log.height, log.get_block, lambda: self.config)
         self.engine = SoloEngine(log, signer, self.blocks.advance)
         limits = BatchLimits(

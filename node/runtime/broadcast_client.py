@@ -38,6 +38,9 @@ BROADCAST = "/orderer.AtomicBroadcast/Broadcast"
 
 PROTOCOL_VERSION = 1
 
+RECONNECT_SECONDS_MAX = 2.0
+"""The longest pause between two attempts; callers wait meanwhile."""
+
 Connect = Callable[[str], grpc.aio.Channel]
 
 _log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ class OrdererLink:
         self._session: OrdererSession | None = None
         self._changed = asyncio.Event()
         self._reason = "not connected yet"
-        self._backoff = Backoff()
+        self._backoff = Backoff(longest=RECONNECT_SECONDS_MAX)
 
     @property
     def is_up(self) -> bool:

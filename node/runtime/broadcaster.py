@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from tongban.node.core.broadcast_checks import (
+    Admission,
     BroadcastRefused,
-    check_broadcast,
     parse_broadcast,
 )
-from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.errors import Overloaded, ShuttingDown
-from tongban.node.core.policy import SignatureVerifier
 from tongban.node.ordering.batcher import WaitingEnvelope
 from tongban.protos.ab_pb2 import BroadcastResponse
 from tongban.protos.common_pb2 import Envelope, Status
@@ -37,8 +35,8 @@ class EnvelopeQueue(Protocol):
 class OrderedChannel:
     """A channel that this orderer orders."""
 
-    config: Callable[[], ChannelConfig]
-    verifier: SignatureVerifier
+    admission: Callable[[], Admission]
+    """For the configuration in force now."""
     queue: EnvelopeQueue
 
 
@@ -70,7 +68,7 @@ class Broadcaster:
         channel = self._channels.get(request.channel_id)
         if channel is None:
             raise BroadcastRefused(Status.BAD_REQUEST, "channel does not exist")
-        check_broadcast(request, channel.config(), channel.verifier, self._now())
+        channel.admission().check(request, self._now())
         waiting = WaitingEnvelope(
             request.serialize(), request.size_bytes, lambda position: on_answer(ORDERED)
         )

@@ -3,10 +3,12 @@
 Blocks come in order from the height that the caller has. The next one is read when the caller is
 done with the last, so nothing piles up here; what the orderer sent ahead waits in the transport's
 window. A connection that is lost, an orderer that refuses, and a block that the caller refuses all
-end the same way: the next orderer is asked, after a pause that grows while nothing works.
+end the same way: the next orderer is asked, after a pause that grows while none of them works.
 """
 
+import asyncio
 import logging
+import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import grpc
 
 from tongban.node.core.delivered_block import unwrap_block
 from tongban.node.core.seek import FOREVER, build_seek, seek_specified
-from tongban.node.runtime.backoff import Backoff
+from tongban.node.runtime.backoff import FIRST_SECONDS, Backoff
 from tongban.node.runtime.dialing import ByteStream, connected, write
 from tongban.protos.ab_pb2 import SeekInfo
 from tongban.protos.common_pb2 import Status
@@ -56,7 +58,8 @@ class BlockFollower:
     def __init__(self, following: Following, backoff: Backoff | None = None) -> None:
         self._following = following
         self._backoff = backoff or Backoff()
-        self._turn = 0
+        # Peers that start together do not all ask the same orderer.
+        self._turn = random.randrange(1_000)
         self.address: str | None = None
         """The orderer that is being followed, or None between two."""
 
@@ -79,7 +82,10 @@ class BlockFollower:
                 finally:
                     self.address = None
             self._turn += 1
-            await self._backoff.pause()
+            if addresses and self._turn % len(addresses):
+                await asyncio.sleep(FIRST_SECONDS)
+            else:
+                await self._backoff.pause()
 
     async def _follow(self, address: str) -> None:
         async with self._following.connect(address) as channel:

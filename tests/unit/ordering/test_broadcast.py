@@ -13,10 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 
 from tests.support.ordering import CHANNEL, SmallNetwork, envelope, small_network
 from tests.support.pki import EXPIRED
-from tongban.node.core.broadcast_checks import parse_broadcast
+from tongban.node.core.broadcast_checks import Admission, parse_broadcast
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.errors import ShuttingDown
-from tongban.node.core.policy import SignatureVerifier
 from tongban.node.ordering.batcher import WaitingEnvelope
 from tongban.node.runtime.broadcaster import Broadcaster, OrderedChannel
 from tongban.protos.ab_pb2 import BroadcastResponse
@@ -39,7 +38,8 @@ class Queue:
 
 def orderer(queue: Queue, config: ChannelConfig | None = None) -> Broadcaster:
     found = config or ChannelConfig.from_genesis(small_network().genesis)
-    channel = OrderedChannel(lambda: found, SignatureVerifier(), queue)
+    admission = Admission(found)
+    channel = OrderedChannel(lambda: admission, queue)
     return Broadcaster({CHANNEL: channel}, now=lambda: NOW)
 
 
