@@ -1,6 +1,6 @@
 """Frames of workers: what is accepted, and that everything else is refused without a fault."""
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
