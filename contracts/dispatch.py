@@ -21,7 +21,12 @@ from tongban.contracts.conversion import Compiler
 from tongban.contracts.errors import ContractDefinitionError, ContractError
 from tongban.contracts.function import Function, compile_functions
 from tongban.contracts.limits import ERROR_CHARACTERS_MAX
-from tongban.contracts.metadata import METADATA_FUNCTION, SYSTEM_CONTRACT, build_metadata
+from tongban.contracts.metadata import (
+    METADATA_FUNCTION,
+    SYSTEM_CONTRACT,
+    ContractDescription,
+    build_metadata,
+)
 from tongban.contracts.runtime.bridge import Invocation, Outcome, Response, StateBridge
 from tongban.protos.errors import TongbanError
 
@@ -65,7 +70,11 @@ class ContractSet:
             title,
             version,
             {
-                name: (loaded.functions, inspect.getdoc(type(loaded.contract)) or "")
+                name: ContractDescription(
+                    loaded.functions,
+                    inspect.getdoc(type(loaded.contract)) or "",
+                    loaded.contract.version,
+                )
                 for name, loaded in self.contracts.items()
             },
             self.default,

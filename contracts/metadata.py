@@ -2,7 +2,7 @@
 (fabric-chaincode-node apis/fabric-contract-api/schema/contract-schema.json)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tongban.contracts.function import Function
 
@@ -12,17 +12,26 @@ METADATA_FUNCTION = "GetMetadata"
 SCHEMA_URL = "https://hyperledger.github.io/fabric-chaincode-node/main/api/contract-schema.json"
 
 
+class ContractDescription(NamedTuple):
+    """What the metadata tells of one contract."""
+
+    functions: Mapping[str, Function]
+    text: str
+    """The class's docstring."""
+    version: str
+
+
 def build_metadata(
     title: str,
     version: str,
-    contracts: Mapping[str, tuple[Mapping[str, Function], str]],
+    contracts: Mapping[str, ContractDescription],
     default: str,
     schemas: Mapping[str, object],
 ) -> dict[str, Any]:
-    """The metadata document. ``contracts`` maps each name to its functions and description."""
+    """The metadata document; ``contracts`` by name, one of them the ``default``."""
     described = {
-        name: _describe_contract(name, functions, text, name == default)
-        for name, (functions, text) in contracts.items()
+        name: _describe_contract(name, description, version, name == default)
+        for name, description in contracts.items()
     }
     described[SYSTEM_CONTRACT] = {
         "name": SYSTEM_CONTRACT,
@@ -45,13 +54,19 @@ def build_metadata(
 
 
 def _describe_contract(
-    name: str, functions: Mapping[str, Function], text: str, is_default: bool
+    name: str, description: ContractDescription, version: str, is_default: bool
 ) -> dict[str, Any]:
     return {
         "name": name,
         "default": is_default,
-        "info": {"title": name, "version": "", "description": text},
-        "transactions": [_describe_function(function) for _, function in sorted(functions.items())],
+        "info": {
+            "title": name,
+            "version": description.version or version,
+            "description": description.text,
+        },
+        "transactions": [
+            _describe_function(function) for _, function in sorted(description.functions.items())
+        ],
     }
 
 

@@ -95,6 +95,7 @@ class Shop(Contract):
 
 class Hooks(Contract):
     name = "org.example:hooks"
+    version = "2.1"
 
     def before_transaction(self, ctx: Context) -> None:
         if ctx.stub.transient.get("block"):
@@ -261,6 +262,7 @@ def test_metadata_follows_the_contract_schema(shop: DeployedContract) -> None:
     assert set(metadata) == {"$schema", "info", "contracts", "components"}
     assert metadata["info"] == {"title": "Shop", "version": ""}
     assert list(metadata["contracts"]) == ["Shop", "org.example:hooks", "org.hyperledger.fabric"]
+    assert metadata["contracts"]["org.example:hooks"]["info"]["version"] == "2.1"
     described = metadata["contracts"]["Shop"]
     assert described["name"] == "Shop" and described["default"] is True
     by_name = {transaction["name"]: transaction for transaction in described["transactions"]}
