@@ -196,4 +196,9 @@ def test_every_part_of_a_combined_principal_must_hold(org: Organization, msps: M
 def test_a_principal_belongs_to_the_organization_it_names() -> None:
     peer = role_principal("Org1MSP", MSPRole.PEER)
     assert organization_of(parse_principal(peer)) == "Org1MSP"
-    assert organization_of(parse_principal(MSPPrincipal(principal_classification=3))) is None
+    assert (
+        organization_of(
+            parse_principal(MSPPrincipal(principal_classification=MSPPrincipal.ANONYMITY))
+        )
+        is None
+    )
