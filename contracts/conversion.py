@@ -288,8 +288,20 @@ def _optional(inner: Conversion) -> Conversion:
         return None if value is None else inner.write(value)
 
     form = Form.STRING if inner.form in (Form.TEXT, Form.STRING) else Form.JSON
-    schema = {"anyOf": [inner.schema, {"type": "null"}]}
-    return Conversion(schema, read, write, form, is_optional=True)
+    return Conversion(_nullable(inner.schema), read, write, form, is_optional=True)
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    # Fabric's contract schema has no anyOf, so an object loses its fields here.
+    if "$ref" in schema:
+        return {"type": ["object", "null"], "description": f"{schema['$ref']} or null"}
+    kind = schema.get("type")
+    if kind is None or isinstance(kind, list):
+        return schema
+    nullable = schema | {"type": [kind, "null"]}
+    if "enum" in schema:
+        nullable["enum"] = [*schema["enum"], None]
+    return nullable
 
 
 def _list_of(item: Conversion, kind: Callable[[Any], Any]) -> Conversion:

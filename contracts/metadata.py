@@ -76,8 +76,11 @@ def _describe_function(function: Function) -> dict[str, Any]:
         "name": function.name,
         "tag": tag,
         "parameters": [
-            {"name": parameter.name, "schema": parameter.codec.schema}
-            | ({} if parameter.is_required else {"required": False})
+            {
+                "name": parameter.name,
+                "required": parameter.is_required,
+                "schema": parameter.codec.schema,
+            }
             for parameter in function.parameters
         ],
     }

@@ -219,9 +219,7 @@ SCALARS: dict[object, Conversion] = {
         _write_decimal,
         Form.STRING,
     ),
-    bytes: Conversion(
-        {"type": "string", "contentEncoding": "base64"}, _read_bytes, _write_bytes, Form.STRING
-    ),
+    bytes: Conversion({"type": "string", "format": "byte"}, _read_bytes, _write_bytes, Form.STRING),
     date: Conversion({"type": "string", "format": "date"}, _read_date, _write_date, Form.STRING),
     datetime: Conversion(
         {"type": "string", "format": "date-time"}, _read_moment, _write_moment, Form.STRING

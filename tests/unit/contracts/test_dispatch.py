@@ -273,6 +273,7 @@ def test_metadata_follows_the_contract_schema(shop: DeployedContract) -> None:
         "parameters": [
             {
                 "name": "lines",
+                "required": True,
                 "schema": {"type": "array", "items": {"$ref": "#/components/schemas/Line"}},
             },
             {"name": "note", "required": False, "schema": {"type": "string"}},
