@@ -5,6 +5,7 @@ In production each organization installs and approves by itself; here one comman
 which steps it took.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ ADMIN = "Admin"
 
 Say = Callable[[str], None]
 """Told of each step as it is done."""
+
+READY_SECONDS_MAX = 15.0
+"""For the last approval to reach every peer."""
 
 TIMEOUTS = Timeouts(evaluate_s=30, endorse_s=60, submit_s=30, commit_status_s=60)
 
@@ -96,9 +100,12 @@ class Deployment:
         if self._is_current(current, definition, built):
             self._say(f"{name} {definition.version} is committed already")
             return built.package_id
+        ready = self._approvals(self._endorsing[0], definition)
         for organization in self._endorsing:
-            self._approve(organization, definition, built.package_id)
-        self._check_readiness(definition)
+            approved = self._approved_package(organization, name, definition.sequence)
+            if not ready.get(organization.msp_id) or approved != built.package_id:
+                self._approve(organization, definition, built.package_id)
+        self._wait_until_ready(definition)
         self._commit(definition)
         return built.package_id
 
@@ -171,7 +178,7 @@ class Deployment:
         self._submit(step, organization, function, args, [organization.msp_id])
         self._say(f"{step}: {wanted.name} {wanted.version}, sequence {wanted.sequence}")
 
-    def _check_readiness(self, wanted: Definition) -> None:
+    def _approvals(self, organization: Organization, wanted: Definition) -> dict[str, bool]:
         args = lifecycle_pb2.CheckCommitReadinessArgs(
             name=wanted.name,
             version=wanted.version,
@@ -179,10 +186,22 @@ class Deployment:
             validation_parameter=wanted.validation_parameter,
             collections=wanted.collections,
         )
-        data = self._evaluate(self._endorsing[0], "CheckCommitReadiness", args)
-        approvals = parse(lifecycle_pb2.CheckCommitReadinessResult, data).approvals
-        agreed = sorted(org for org, approved in approvals.items() if approved)
-        self._say(f"ready to commit: approved by {', '.join(agreed)}")
+        data = self._evaluate(organization, "CheckCommitReadiness", args)
+        return dict(parse(lifecycle_pb2.CheckCommitReadinessResult, data).approvals)
+
+    def _wait_until_ready(self, wanted: Definition) -> None:
+        """Every peer that endorses the commit has seen all approvals."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        for organization in self._endorsing:
+            while True:
+                approvals = self._approvals(organization, wanted)
+                missing = [o.msp_id for o in self._endorsing if not approvals.get(o.msp_id)]
+                if not missing:
+                    break
+                if time.monotonic() > deadline:
+                    raise LifecycleError("check readiness", f"not approved by {missing}")
+                time.sleep(0.02)
+        self._say("ready to commit: approved by " + ", ".join(o.msp_id for o in self._endorsing))
 
     def _commit(self, wanted: Definition) -> None:
         args = lifecycle_pb2.CommitChaincodeDefinitionArgs(
@@ -218,7 +237,7 @@ class Deployment:
                     function, args.SerializeToString(), endorsing_organizations=endorsing
                 )
         except TransactionError as error:
-            raise LifecycleError(step, _explain(error)) from None
+            raise LifecycleError(step, str(error)) from None
 
 
 def _validation_parameter(policy: str) -> bytes:
@@ -232,8 +251,3 @@ def _validation_parameter(policy: str) -> bytes:
 
 def _mentions(error: TransactionError | EvaluateError, text: str) -> bool:
     return any(text in detail.message for detail in error.details)
-
-
-def _explain(error: TransactionError) -> str:
-    details = "; ".join(f"{d.address} ({d.msp_id}): {d.message}" for d in error.details)
-    return f"{error}: {details}" if details else str(error)

@@ -41,7 +41,7 @@ from tongban.node.runtime.metrics import Metrics
 from tongban.node.runtime.msp_dir import load_signer, read_msp_directory
 from tongban.node.runtime.operations import Operations
 from tongban.node.runtime.own_signatures import RememberingSigner
-from tongban.node.runtime.peer_network import PeerNetwork
+from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
 from tongban.node.runtime.presence import Presence, check_peer
 from tongban.node.runtime.supervisor import Supervisor
 from tongban.node.runtime.syscc import cscc, lscc, qscc
@@ -159,15 +159,14 @@ class Peer:
         def verify(channel_ids: Iterable[str], signed: SignedBy) -> None:
             check_peer(self._channels, self._verifier, channel_ids, signed)
 
-        return PeerNetwork(
+        own = OwnPeer(
             self._config.external_endpoint,
             self._config.msp.id,
             self._signer,
-            self._dialer.connect,
             self._endorse_locally,
-            verify,
             Presence(self._channels, self._packages, self._config.msp.id).now,
         )
+        return PeerNetwork(own, self._dialer.connect, verify)
 
     async def _endorse_locally(self, signed: SignedProposal) -> EndorserAnswer:
         try:

@@ -6,6 +6,7 @@ other peer, so the gateway may ask another one.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ OPEN_CALLS_MAX = 2_500
 BACKOFF_SECONDS_FIRST = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 
+CONNECT_SECONDS_MAX = 1.0
+"""How long a call waits for a link that is being connected; then another peer may be asked."""
+
 
 class PeerLink:
     """Call :meth:`run` in a task; :meth:`endorse` works while the link is up."""
@@ -58,6 +62,7 @@ class PeerLink:
         self._outbox: Outbox[PeerMessage] | None = None
         self._unary: EndorserAsyncStub | None = None
         self._up = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
@@ -75,15 +80,26 @@ class PeerLink:
             reason = "the connection was closed"
             try:
                 async with self._connect(self.endpoint) as channel:
-                    await channel.channel_ready()
+                    async with asyncio.timeout(BACKOFF_SECONDS_MAX):
+                        await channel.channel_ready()
                     pause = BACKOFF_SECONDS_FIRST
                     await self._serve(channel)
             except aio.AioRpcError as error:
                 reason = error.details() or error.code().name
+            except TimeoutError:
+                reason = f"no connection within {BACKOFF_SECONDS_MAX} s"
             finally:
                 self._lose(reason)
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+            self._wanted.clear()
             pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+
+    def wake(self) -> None:
+        """The other peer has shown itself: if the link is down, connect now."""
+        if not self.is_up:
+            self._wanted.set()
 
     def announce(self, announcements: Iterable[SignedAnnouncement]) -> None:
         """Tell the other peer, if it can be told now."""
@@ -93,6 +109,11 @@ class PeerLink:
 
     async def endorse(self, proposal: SignedProposal) -> EndorserAnswer:
         """The other peer's answer, or that it cannot be reached. Cancelling tells the peer."""
+        if not self.is_up:
+            self.wake()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                    await self._up.wait()
         if self._unary is not None:
             return await self._endorse_unary(self._unary, proposal)
         outbox = self._outbox

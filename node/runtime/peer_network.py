@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from grpc import aio
 
@@ -38,30 +39,38 @@ ANNOUNCE_SECONDS = 5.0
 LocalEndorser = Callable[[SignedProposal], Awaitable[EndorserAnswer]]
 
 
+Verify = Callable[[Iterable[str], SignedBy], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPeer:
+    """What the network says of this peer, and in its name."""
+
+    endpoint: str
+    """host:port under which other nodes reach it."""
+    msp_id: str
+    signer: Signer
+    endorse: LocalEndorser
+    presence: Callable[[], Mapping[str, ChannelPresence]]
+    """What it can do now."""
+
+
 class PeerNetwork:
     """Implements the gateway's ``Endorsers``."""
 
-    def __init__(
-        self,
-        endpoint: str,
-        msp_id: str,
-        signer: Signer,
-        connect: Callable[[str], aio.Channel],
-        local_endorser: LocalEndorser,
-        verify: Callable[[Iterable[str], SignedBy], None],
-        presence: Callable[[], Mapping[str, ChannelPresence]],
-    ) -> None:
-        """``verify`` raises AccessDenied unless the signer is a peer on one of the channels;
-        ``presence`` says what this peer can do now."""
-        self._signer = signer
+    def __init__(self, own: OwnPeer, connect: Callable[[str], aio.Channel], verify: Verify) -> None:
+        """``verify`` raises AccessDenied unless the signer is a peer on one of the channels."""
+        self._signer = own.signer
         self._connect = connect
-        self._local_endorser = local_endorser
+        self._local_endorser = own.endorse
         self._verify = verify
-        self._presence = presence
+        self._presence = own.presence
         self._directory = PeerDirectory()
         self._signed: dict[bytes, SignedAnnouncement] = {}
         self._links: dict[str, tuple[PeerLink, asyncio.Task[None]]] = {}
-        self._local = PeerRecord(endpoint, msp_id, signer.creator, time.time_ns(), 0)
+        self._local = PeerRecord(
+            own.endpoint, own.msp_id, own.signer.creator, time.time_ns(), sequence=0
+        )
         self._changed = asyncio.Event()
 
     @property
@@ -160,7 +169,10 @@ class PeerNetwork:
             link.announce([signed])
 
     def _link_to(self, endpoint: str) -> None:
-        if endpoint == self._local.endpoint or endpoint in self._links:
+        if endpoint == self._local.endpoint:
+            return
+        if endpoint in self._links:
+            self._links[endpoint][0].wake()
             return
         link = PeerLink(endpoint, self._connect, self.known_announcements, self.learn)
         self._links[endpoint] = (link, asyncio.get_running_loop().create_task(link.run()))

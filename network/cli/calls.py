@@ -1,0 +1,148 @@
+"""``tongban submit``, ``evaluate`` and ``events``: calling contracts from the command line."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from tongban.network.cli.context import (
+    as_option,
+    dir_option,
+    json_option,
+    open_connections,
+    parse_who,
+)
+from tongban.network.cli.output import refusals, say, say_json
+from tongban.network.errors import NetworkError
+
+
+def _transient(entries: Sequence[str]) -> dict[str, object]:
+    """Entries ``NAME=@FILE`` read from files, so that secrets stand in no command line, and
+    ``NAME=VALUE``."""
+    found: dict[str, object] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals:
+            raise click.BadParameter("expected NAME=VALUE or NAME=@FILE", param_hint="--transient")
+        found[name] = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode()
+    return found
+
+
+@click.command()
+@click.argument("channel")
+@click.argument("contract")
+@click.argument("function")
+@click.argument("args", nargs=-1)
+@click.option("--transient", multiple=True, help="NAME=VALUE or NAME=@FILE; not on the ledger.")
+@click.option("--endorse", multiple=True, metavar="MSP", help="Who must endorse.")
+@as_option
+@json_option
+@dir_option
+@refusals
+def submit(
+    channel: str,
+    contract: str,
+    function: str,
+    args: tuple[str, ...],
+    transient: tuple[str, ...],
+    endorse: tuple[str, ...],
+    who: str | None,
+    as_json: bool,
+    directory: Path,
+) -> None:
+    """Change the ledger: call FUNCTION of CONTRACT on CHANNEL and wait for the commit."""
+    connections = open_connections(directory)
+    connections.find_channel(channel)
+    organization, user = parse_who(connections, who)
+    with connections.gateway(organization, user) as gateway:
+        called = gateway.get_network(channel).get_contract(contract)
+        proposal = called.new_proposal(
+            function, *args, transient=_transient(transient), endorsing_organizations=endorse
+        )
+        transaction = proposal.endorse()
+        status = transaction.submit().status()
+    if not status.is_valid:
+        raise NetworkError(
+            f"transaction {status.transaction_id} is invalid: {status.code_name}",
+            "Nothing was changed. A read conflict usually goes away when it is submitted again.",
+        )
+    if as_json:
+        say_json(
+            {
+                "transaction_id": status.transaction_id,
+                "block": status.block_number,
+                "result": _printable(transaction.result),
+            }
+        )
+    else:
+        say(_printable(transaction.result))
+
+
+@click.command()
+@click.argument("channel")
+@click.argument("contract")
+@click.argument("function")
+@click.argument("args", nargs=-1)
+@click.option("--transient", multiple=True, help="NAME=VALUE or NAME=@FILE.")
+@as_option
+@dir_option
+@refusals
+def evaluate(
+    channel: str,
+    contract: str,
+    function: str,
+    args: tuple[str, ...],
+    transient: tuple[str, ...],
+    who: str | None,
+    directory: Path,
+) -> None:
+    """Ask: call FUNCTION of CONTRACT on one peer; nothing is changed."""
+    connections = open_connections(directory)
+    connections.find_channel(channel)
+    organization, user = parse_who(connections, who)
+    with connections.gateway(organization, user) as gateway:
+        called = gateway.get_network(channel).get_contract(contract)
+        say(_printable(called.evaluate(function, *args, transient=_transient(transient))))
+
+
+@click.command()
+@click.argument("channel")
+@click.argument("contract")
+@click.option("--from", "start", type=click.IntRange(min=0), help="First block; new ones if not.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many events.")
+@as_option
+@dir_option
+@refusals
+def events(
+    channel: str,
+    contract: str,
+    start: int | None,
+    count: int | None,
+    who: str | None,
+    directory: Path,
+) -> None:
+    """Events of CONTRACT on CHANNEL, a JSON line each, until interrupted."""
+    connections = open_connections(directory)
+    connections.find_channel(channel)
+    organization, user = parse_who(connections, who)
+    with connections.gateway(organization, user) as gateway:
+        network = gateway.get_network(channel)
+        with network.chaincode_events(contract, start_block=start) as stream:
+            for number, event in enumerate(stream, 1):
+                line = {
+                    "block": event.block_number,
+                    "transaction_id": event.transaction_id,
+                    "name": event.event_name,
+                    "payload": _printable(event.payload),
+                }
+                say(json.dumps(line, ensure_ascii=False))
+                if number == count:
+                    return
+
+
+def _printable(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.hex()

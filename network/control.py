@@ -1,0 +1,138 @@
+"""Speaking to the supervisor of a network."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from tongban.network.errors import NetworkError
+from tongban.network.layout import NetworkLayout
+
+ANSWER_SECONDS_MAX = 30.0
+"""Stopping a node may take its draining time."""
+
+START_SECONDS_MAX = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What the supervisor says of a node."""
+
+    name: str
+    state: str
+    pid: int | None
+    starts: int
+
+
+class Control:
+    """Commands to the supervisor of one network."""
+
+    def __init__(self, layout: NetworkLayout) -> None:
+        self._layout = layout
+
+    @property
+    def is_running(self) -> bool:
+        try:
+            self._command("status")
+        except NetworkError:
+            return False
+        return True
+
+    def start_supervisor(self) -> None:
+        """The supervisor runs in the background and starts the nodes."""
+        self._layout.root.mkdir(parents=True, exist_ok=True)
+        with self._layout.supervisor_log.open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tongban.network.supervisor",
+                    "--dir",
+                    str(self._layout.root),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not self.is_running:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise NetworkError(
+                    "the supervisor did not start", f"See {self._layout.supervisor_log}"
+                )
+            time.sleep(0.05)
+
+    def status(self) -> list[NodeStatus]:
+        return self._command("status")
+
+    def start(self, *nodes: str) -> list[NodeStatus]:
+        return self._command("start", *nodes)
+
+    def stop(self, *nodes: str) -> list[NodeStatus]:
+        """The nodes have ended when this returns."""
+        return self._command("stop", *nodes)
+
+    def kill(self, *nodes: str) -> list[NodeStatus]:
+        return self._command("kill", *nodes)
+
+    def down(self) -> None:
+        """All nodes and the supervisor have ended when this returns."""
+        pid = self._pid()
+        self._command("down")
+        deadline = time.monotonic() + ANSWER_SECONDS_MAX
+        while _is_alive(pid):
+            if time.monotonic() > deadline:
+                raise NetworkError(f"the supervisor (process {pid}) does not end")
+            time.sleep(0.05)
+
+    def _pid(self) -> int:
+        answer = self._ask("status")
+        pid = answer.get("pid")
+        if not isinstance(pid, int):
+            raise NetworkError("the supervisor gave no process id")
+        return pid
+
+    def _command(self, *words: str) -> list[NodeStatus]:
+        nodes = self._ask(*words).get("nodes")
+        if not isinstance(nodes, list):
+            raise NetworkError("the supervisor gave an answer of unknown form")
+        return [NodeStatus(**node) for node in nodes]
+
+    def _ask(self, *words: str) -> dict[str, object]:
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(ANSWER_SECONDS_MAX)
+                client.connect(_short(self._layout))
+                client.sendall(json.dumps(words).encode() + b"\n")
+                with client.makefile("rb") as answers:
+                    line = answers.readline()
+        except OSError:
+            raise NetworkError(
+                f"no network is running in {self._layout.root}", "Start one: tongban network up"
+            ) from None
+        answer = json.loads(line or b"{}")
+        if "error" in answer:
+            raise NetworkError(str(answer["error"]))
+        return dict(answer)
+
+
+def _short(layout: NetworkLayout) -> str:
+    """Socket addresses hold at most 107 bytes; a relative path may be shorter."""
+    path = str(layout.supervisor_socket)
+    relative = os.path.relpath(path)
+    return min((path, relative), key=len)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of ours stays until somebody has waited for it
+    return True
