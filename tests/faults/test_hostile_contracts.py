@@ -8,7 +8,6 @@ import asyncio
 import base64
 import contextlib
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -163,7 +162,7 @@ class Main(Contract):
 REFUSALS = ("PermissionError", "RuntimeError: can't start new thread", "MemoryError")
 """How the fences show to Python code."""
 
-SETTINGS = WorkerSettings(execute_timeout_s=2.0, hold_max_s=0.3)
+SETTINGS = WorkerSettings(execute_timeout_s=3.0, hold_max_s=0.3)
 
 
 def run(scenario, settings: WorkerSettings = SETTINGS) -> None:  # type: ignore[no-untyped-def]
@@ -287,7 +286,6 @@ def test_who_crashes_the_worker_is_blamed_and_the_others_see_nothing(function: s
 def test_one_spinner_among_64_is_blamed_and_the_others_go_on_elsewhere() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.run("put", "k", tx_id="warm")
-        begun = time.monotonic()
         calls = [
             bench.run(*(("spin",) if n == 7 else ("put", f"k{n}")), tx_id=f"t{n}")
             for n in range(64)
@@ -296,7 +294,7 @@ def test_one_spinner_among_64_is_blamed_and_the_others_go_on_elsewhere() -> None
         others = [task for n, task in enumerate(tasks) if n != 7]
         for result in await asyncio.gather(*others):
             assert result.response.payload == b"fine"
-        assert time.monotonic() - begun < SETTINGS.execute_timeout_s
+        assert not tasks[7].done()
         with pytest.raises(ContractTimedOut, match="timeout expired while executing transaction"):
             await tasks[7]
         assert bench.last("t7").writes == []

@@ -220,8 +220,14 @@ class _Package:
             raise ContractNotLaunched(self._id, self._refusal)
         if self._launching is None:
             self._launching = loop.create_task(self._start())
-        # Whoever waits may be cancelled; the others still want the worker.
-        return await asyncio.shield(self._launching)
+        launching = self._launching
+        try:
+            # Whoever waits may be cancelled; the others still want the worker.
+            return await asyncio.shield(launching)
+        except asyncio.CancelledError:
+            if launching.cancelled() and self._is_closed:
+                raise ShuttingDown("the package is no longer run") from None
+            raise
 
     async def _start(self) -> Worker:
         loop = asyncio.get_running_loop()
