@@ -8,7 +8,7 @@ handed out (fabric core/chaincode/query_response_generator.go).
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from tongban.node.core.simulation.range_reads import RangeReads
+from tongban.node.core.range_summary import RangeSummary
 from tongban.node.core.simulation.rwset_builder import RangeQuery
 from tongban.node.core.state import VersionedValue
 
@@ -63,7 +63,7 @@ class StateScan:
         self._end = end
         self._row_limit = row_limit
         self._row_count = 0
-        self._reads = RangeReads()
+        self._reads = RangeSummary()
         self._last_key = ""
         self._exhausted = False
 
@@ -76,7 +76,7 @@ class StateScan:
             return None
         key = found[0].decode()
         self._row_count += 1
-        self._reads.add(key, found[1].version)
+        self._reads.add(found[0], found[1].version)
         self._last_key = key
         self._exhausted = False
         return Row(key, found[1].value)
@@ -87,9 +87,9 @@ class StateScan:
 
     def finish(self) -> RangeQuery:
         """What goes into the read set. Call it once, at the end of the simulation."""
-        reads, summary = self._reads.finish()
+        summary = self._reads.finish()
         end = self._end if self._exhausted else self._last_key
-        return RangeQuery(self._start, end, self._exhausted, tuple(reads), summary)
+        return RangeQuery(self._start, end, self._exhausted, self._reads.pending, summary)
 
 
 class PrivateScan:

@@ -7,11 +7,11 @@ Comparing strings by code point, as Python does, orders them like their UTF-8 by
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tongban.node.core.simulation.range_reads import MerkleSummary, add_read
+from tongban.node.core.rwset_reader import MerkleSummary
 from tongban.node.core.state import Version
 from tongban.protos import kvrwset_pb2, rwset_pb2
 from tongban.protos.digest import sha256
@@ -28,7 +28,9 @@ class RangeQuery(NamedTuple):
     """The end asked for if the query ran dry, else the last key read."""
 
     exhausted: bool
-    reads: tuple[tuple[str, Version], ...]
+    reads: Sequence[kvrwset_pb2.KVRead]
+    """All rows, if they are few enough to be listed."""
+
     summary: MerkleSummary | None
 
 
@@ -151,7 +153,7 @@ class RwSetBuilder:
 def _build_public(namespace: _Namespace) -> bytes:
     sets = kvrwset_pb2.KVRWSet()
     for key in sorted(namespace.reads):
-        add_read(sets.reads.add(), key, namespace.reads[key])
+        _fill_version(sets.reads.add(key=key), namespace.reads[key])
     for query in namespace.range_queries:
         _fill_range_query(sets.range_queries_info.add(), query)
     for key in sorted(namespace.writes):
@@ -165,11 +167,7 @@ def _build_public(namespace: _Namespace) -> bytes:
 def _build_hashed(collection: _Collection) -> bytes:
     sets = kvrwset_pb2.HashedRWSet()
     for key in sorted(collection.reads):
-        read = sets.hashed_reads.add(key_hash=sha256(key.encode()))
-        version = collection.reads[key]
-        if version is not None:
-            read.version.SetInParent()
-            read.version.block_num, read.version.tx_num = version
+        _fill_version(sets.hashed_reads.add(key_hash=sha256(key.encode())), collection.reads[key])
     for key in sorted(collection.writes):
         write = collection.writes[key]
         sets.hashed_writes.add(
@@ -195,6 +193,15 @@ def _build_private(collection: _Collection) -> bytes:
     return sets.SerializeToString()
 
 
+def _fill_version(
+    read: kvrwset_pb2.KVRead | kvrwset_pb2.KVReadHash, version: Version | None
+) -> None:
+    """A key that was absent has no version at all, which differs from (0, 0)."""
+    if version is not None:
+        read.version.SetInParent()
+        read.version.block_num, read.version.tx_num = version
+
+
 def _fill_entries(
     write: kvrwset_pb2.KVMetadataWrite | kvrwset_pb2.KVMetadataWriteHash, entries: Entries
 ) -> None:
@@ -209,6 +216,6 @@ def _fill_range_query(info: kvrwset_pb2.RangeQueryInfo, query: RangeQuery) -> No
     if query.summary is not None:
         info.reads_merkle_hashes.max_degree = query.summary.max_degree
         info.reads_merkle_hashes.max_level = query.summary.max_level
-        info.reads_merkle_hashes.max_level_hashes.extend(query.summary.max_level_hashes)
-    for key, version in query.reads:
-        add_read(info.raw_reads.kv_reads.add(), key, version)
+        info.reads_merkle_hashes.max_level_hashes.extend(query.summary.hashes)
+    elif query.reads:
+        info.raw_reads.kv_reads.extend(query.reads)
