@@ -77,6 +77,8 @@ class Ledger:
         """Events of committed transactions in order."""
         self.height = 0
         """Committed transactions so far."""
+        self.last_writes: list[tuple[str, Write]] = []
+        """Writes of the last committed transaction in their order, each with its chaincode."""
         self._state = MemoryState()
         self._packages: dict[str, ContractSet | RawContractSet] = {}
         self._is_checking_determinism = is_checking_determinism
@@ -193,6 +195,7 @@ class Ledger:
                     call.tx_id, call.chaincode_name, outcome.event.name, outcome.event.payload
                 )
             )
+        self.last_writes = list(writes)
         self.height += 1
 
 
