@@ -5,9 +5,10 @@ import asyncio
 import grpc
 
 from ..channel import failure_of
-from ..core.commands import Answer, Command
+from ..core.commands import Answer, Command, Failure
 from ..core.transport import OnAnswer, Withdrawal
 from ..core.unary import Call, Reply, perform
+from ..errors import StatusCode
 
 
 class UnaryTransport:
@@ -17,6 +18,7 @@ class UnaryTransport:
         self._channel = channel
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def start(self, command: Command, on_answer: OnAnswer) -> Withdrawal:
         task = asyncio.get_running_loop().create_task(self._carry_out(command, on_answer))
@@ -25,12 +27,19 @@ class UnaryTransport:
         return _Task(task)
 
     async def close(self) -> None:
+        self._is_closed = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _carry_out(self, command: Command, on_answer: OnAnswer) -> None:
-        on_answer(await self._answer(command))
+        try:
+            answer = await self._answer(command)
+        except asyncio.CancelledError:
+            if self._is_closed:
+                on_answer(Failure(StatusCode.CANCELLED, "the gateway connection was closed"))
+            raise
+        on_answer(answer)
 
     async def _answer(self, command: Command) -> Answer:
         calls = perform(command)

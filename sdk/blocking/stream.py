@@ -124,7 +124,12 @@ class StreamTransport:
                 return _CLOSED
             self._session.stream_started()
             stream = self._stream = _Stream(time.monotonic() + HELLO_TIMEOUT_S)
-        call = stream.call = self._method(self._frames(stream))
+        call = self._method(self._frames(stream))
+        with self._changed:
+            stream.call = call
+            is_closed = self._is_closed
+        if is_closed:
+            call.cancel()
         try:
             for data in call:
                 self._receive(data)

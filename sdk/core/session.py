@@ -433,8 +433,8 @@ class Session:
         handle.is_over = True
         del self._open[id(handle)]
         for message_id in handle.wire_ids:
-            del self._sent[message_id]
-            self._control.append(encode_cancel(message_id))
+            if self._sent.pop(message_id, None) is not None:
+                self._control.append(encode_cancel(message_id))
         handle.wire_ids.clear()
 
 
