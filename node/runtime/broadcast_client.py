@@ -55,14 +55,17 @@ class OrdererLink:
         self._session: OrdererSession | None = None
         self._changed = asyncio.Event()
         self._reason = "not connected yet"
+        self._failed = False
+        """Whether the last attempt to connect failed."""
         self._backoff = Backoff(longest=RECONNECT_SECONDS_MAX)
 
     @property
     def is_up(self) -> bool:
         return self._session is not None
 
-    async def broadcast(self, envelope: Envelope) -> BroadcastResponse:
-        """The orderer's answer.
+    async def broadcast(self, envelope: Envelope, *, patient: bool) -> BroadcastResponse:
+        """The orderer's answer. A patient caller waits while the orderer comes back; another one
+        is told at once that it cannot be reached.
 
         Raises:
             OrdererUnreachable: there was none.
@@ -70,6 +73,8 @@ class OrdererLink:
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
                 while (session := self._session) is None:
+                    if self._failed and not patient:
+                        raise OrdererUnreachable(self._reason)
                     await self._changed.wait()
         except TimeoutError:
             raise OrdererUnreachable(self._reason) from None
@@ -90,9 +95,11 @@ class OrdererLink:
                 TimeoutError,
             ) as error:
                 self._reason = _text(error)
+                self._failed = True
                 _log.info("orderer %s: %s", self.address, self._reason)
             finally:
                 self._set_session(None)
+                self._tell()
             await self._backoff.pause()
 
     async def _serve(self, channel: grpc.aio.Channel) -> None:
@@ -143,6 +150,10 @@ class OrdererLink:
         if self._session is not None:
             self._session.lose(self._reason)
         self._session = session
+        self._failed = self._failed and session is None
+        self._tell()
+
+    def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -178,7 +189,8 @@ class OrderingClient:
         if link is None:
             link = self._links[address] = OrdererLink(address, self._connect)
             self._start(link)
-        return await link.broadcast(envelope)
+        # Where there is another orderer, nobody waits for one that is away.
+        return await link.broadcast(envelope, patient=len(self._addresses()) == 1)
 
     async def broadcast_to_any(self, envelope: Envelope) -> BroadcastResponse:
         """The first answer that any orderer gives.

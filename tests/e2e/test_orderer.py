@@ -17,7 +17,7 @@ from tongban.node.core.delivered_block import unwrap_block
 from tongban.node.core.seek import FOREVER
 from tongban.node.runtime.broadcast_client import BROADCAST, STREAM, OrderingClient
 from tongban.node.runtime.deliver_client import DELIVER, BlockFollower, Following
-from tongban.node.runtime.dialing import write
+from tongban.node.runtime.dialing import ByteStream, write
 from tongban.node.runtime.gateway.submit import OrdererUnreachable
 from tongban.protos.ab_pb2 import BroadcastResponse, SeekInfo
 from tongban.protos.common_pb2 import Block, Envelope, Status
@@ -39,7 +39,7 @@ def orderer(tmp_path: Path) -> Iterator[OrdererProcess]:
 
 async def blocks(orderer: OrdererProcess, start: int, stop: int) -> AsyncIterator[Block]:
     async with orderer.dialer.connect(orderer.address) as channel:
-        call = channel.stream_stream(DELIVER)()
+        call: ByteStream = channel.stream_stream(DELIVER)()
         await call.write(seek_envelope(small_network().client, start, stop))
         while True:
             data = await asyncio.wait_for(call.read(), WAIT_SECONDS_MAX)
@@ -54,7 +54,7 @@ async def blocks(orderer: OrdererProcess, start: int, stop: int) -> AsyncIterato
 async def whole_chain(orderer: OrdererProcess) -> list[Block]:
     """Every block, after checking how they are linked."""
     async with orderer.dialer.connect(orderer.address) as channel:
-        call = channel.stream_stream(DELIVER)()
+        call: ByteStream = channel.stream_stream(DELIVER)()
         sent = seek_envelope(
             small_network().client, 0, FOREVER, behavior=SeekInfo.FAIL_IF_NOT_READY
         )
@@ -123,7 +123,7 @@ def test_fabrics_broadcast_answers_in_order_and_ends_after_a_refusal(
 
     async def work() -> None:
         async with orderer.dialer.connect(orderer.address) as channel:
-            call = channel.stream_stream(BROADCAST)()
+            call: ByteStream = channel.stream_stream(BROADCAST)()
             for each in (*good, bad):
                 await call.write(each.SerializeToString())
             answers = []
@@ -248,7 +248,7 @@ def test_garbage_at_every_rpc_leaves_the_orderer_as_it_was(orderer: OrdererProce
                 for turn in range(60):
                     data = luck.randbytes(luck.randint(0, 300)) if turn % 3 else b""
                     data = data or spoil(request if method == DELIVER else good)
-                    call = channel.stream_stream(method)()
+                    call: ByteStream = channel.stream_stream(method)()
                     try:
                         async with asyncio.timeout(2):
                             if await write(call, data):
