@@ -182,7 +182,11 @@ def test_a_channel_id_has_a_form(config: Config, channel_id: str) -> None:
 def test_an_unknown_capability_is_for_a_newer_version(
     orgs: list[Organization], section: str
 ) -> None:
-    channel = make_channel(orgs, **{f"{section}_capabilities": ("V2_0", "V9_9")})
+    changes: dict[str, object] = {f"{section}_capabilities": ("V2_0", "V9_9")}
+    channel = ChannelConfig.from_config(
+        "mychannel",
+        build_channel_config(describe(orgs, **changes)),  # type: ignore[arg-type]
+    )
     with pytest.raises(UnsupportedCapability, match="V9_9 is not supported by this version"):
         channel.check_supported()
 
