@@ -20,6 +20,7 @@ from typing import NamedTuple
 from tongban.contracts import composite
 from tongban.contracts.endorsement import VALIDATION_PARAMETER
 from tongban.contracts.errors import ContractError
+from tongban.contracts.responses import payload_of
 from tongban.contracts.runtime.bridge import (
     Invocation,
     Modification,
@@ -323,6 +324,14 @@ class Stub:
         on another only its answer is used."""
         encoded = [arg.encode("utf-8") if isinstance(arg, str) else bytes(arg) for arg in args]
         return self._bridge.invoke_chaincode(name, encoded, channel)
+
+    def call(self, name: str, function: str, *args: str | bytes, channel: str = "") -> bytes:
+        """The payload that another contract's function answers; see :meth:`invoke_chaincode`.
+
+        Raises:
+            ContractError: the other's refusal, with its code, text, details and status.
+        """
+        return payload_of(self.invoke_chaincode(name, [function, *args], channel))
 
     def _verify_writable(self) -> None:
         if self.is_read_only:

@@ -16,7 +16,6 @@ events, transient data, identities, calls between contracts. Not emulated: endor
 read conflicts, collection membership, limits of time and memory.
 """
 
-import contextlib
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +24,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tongban.contracts import canonical
-from tongban.contracts.canonical import NotCanonical
 from tongban.contracts.contract import Chaincode, Contract
 from tongban.contracts.dispatch import ContractSet, RawContractSet
 from tongban.contracts.endorsement import VALIDATION_PARAMETER
-from tongban.contracts.errors import ContractError, split_message
 from tongban.contracts.function import Function
 from tongban.contracts.memory import MemoryBridge, MemoryState, Simulation
+from tongban.contracts.responses import payload_of
 from tongban.contracts.runtime.bridge import Invocation, Outcome, Response, StateRefused, Write
 from tongban.contracts.testing_client import LedgerClient, build_signed_proposal
 from tongban.protos.digest import compute_tx_id
@@ -248,7 +246,7 @@ class DeployedContract:
         Raises:
             ContractError: what the contract answered from status 400 on.
         """
-        return _payload_of(self._ledger.submit(self._name, _raw(function, args), self._options))
+        return payload_of(self._ledger.submit(self._name, _raw(function, args), self._options))
 
     def evaluate(self, function: str, *args: str | bytes) -> bytes:
         """The result's bytes, not committed.
@@ -256,9 +254,9 @@ class DeployedContract:
         Raises:
             ContractError: what the contract answered from status 400 on.
         """
-        return _payload_of(self._ledger.evaluate(self._name, _raw(function, args), self._options))
+        return payload_of(self._ledger.evaluate(self._name, _raw(function, args), self._options))
 
-    def respond(self, function: str, *args: str | bytes) -> Response:
+    def respond(self, function: str | bytes, *args: str | bytes) -> Response:
         """The whole response to a submit, error or not."""
         return self._ledger.submit(self._name, _raw(function, args), self._options)
 
@@ -301,7 +299,7 @@ class DeployedContract:
         encoded = [full_name.encode("utf-8"), *function.encode_arguments(args)]
         run = self._ledger.submit if function.is_submit else self._ledger.evaluate
         response = run(self._name, encoded, self._options)
-        payload = _payload_of(response)
+        payload = payload_of(response)
         if function.result is None:
             return response
         return function.result.decode_result(payload)
@@ -328,18 +326,8 @@ def _package_of(kinds: Sequence[type[Contract] | type[Chaincode]]) -> ContractSe
     return ContractSet([kind for kind in kinds if issubclass(kind, Contract)], kinds[0].__name__)
 
 
-def _raw(function: str, args: Sequence[str | bytes]) -> list[bytes]:
+def _raw(function: str | bytes, args: Sequence[str | bytes]) -> list[bytes]:
     return [arg.encode("utf-8") if isinstance(arg, str) else arg for arg in (function, *args)]
-
-
-def _payload_of(response: Response) -> bytes:
-    if response.status < 400:
-        return response.payload
-    code, text = split_message(response.message)
-    details: Mapping[str, object] = {}
-    with contextlib.suppress(NotCanonical, UnicodeDecodeError, KeyError, TypeError):
-        details = canonical.decode(response.payload.decode("utf-8"))["details"]
-    raise ContractError(code, text, details, status=response.status)
 
 
 _Simulated = tuple[Outcome, list[tuple[str, Write]]]

@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from tongban.contracts import Context, Contract, ContractError, KeyEndorsement, Role, submit
+from tongban.contracts import (
+    ClientIdentity,
+    Context,
+    Contract,
+    ContractError,
+    KeyEndorsement,
+    Role,
+    submit,
+)
 from tongban.contracts.composite import create_composite_key, split_composite_key
 from tongban.contracts.endorsement import all_of
+from tongban.contracts.responses import payload_of
 from tongban.contracts.runtime.bridge import Response, StateRefused
 from tongban.contracts.stub import moment_of
 from tongban.contracts.testing import Ledger, NondeterminismError
@@ -382,6 +391,50 @@ def test_a_called_contract_that_refuses_leaves_nothing_and_tells_its_caller(
     response = _run(ledger, script)[0]
     assert (response.status, response.message) == (403, "NO: 其他")
     assert ledger.values("Other") == {} and ledger.values("Probe") == {"mine": b"1"}
+
+
+def test_a_called_contracts_refusal_can_be_passed_on(ledger: Ledger) -> None:
+    ledger.deploy(Other)
+    assert _run(ledger, lambda ctx: ctx.stub.call("Other", "add", "k", "false"))[0].startswith(
+        b"Org"
+    )
+
+    def script(ctx: Context) -> None:
+        ctx.stub.put_state("mine", b"1")
+        ctx.stub.call("Other", "add", "l", "true")
+
+    with pytest.raises(ContractError) as refusal:
+        _run(ledger, script)
+    found = refusal.value
+    assert (found.code, found.text, found.details, found.status) == (
+        "NO",
+        "其他",
+        {"key": "l"},
+        403,
+    )
+    assert ledger.values("Probe") == {} and ledger.values("Other") == {"k": b"other"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "details"),
+    [
+        (b"", {}),
+        (b"\xff", {}),
+        (b"[]", {}),
+        (b'{"details":1}', {}),
+        (b'{"details":{"a":1}}', {"a": 1}),
+    ],
+)
+def test_a_refusal_of_any_form_can_be_read(payload: bytes, details: dict[str, int]) -> None:
+    with pytest.raises(ContractError) as refusal:
+        payload_of(Response(700, "CODE: text", payload))
+    assert (refusal.value.details, refusal.value.status) == (details, 599)
+
+
+@pytest.mark.parametrize("creator", [b"", b"\xff", b"\n\x01A", b"\n\x01A\x12\x03abc"])
+def test_a_creator_without_certificate_is_refused_when_it_is_asked_for(creator: bytes) -> None:
+    with pytest.raises(ContractError, match="INVALID_IDENTITY"):
+        _ = ClientIdentity(creator).certificate
 
 
 def test_nothing_of_a_called_contract_stays_when_its_caller_refuses(ledger: Ledger) -> None:
