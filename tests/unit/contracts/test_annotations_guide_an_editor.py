@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     class Wrong(Contract):
         """Never runs."""
 
-        @submit
-        def no_context(self) -> None:  # type: ignore[arg-type,unused-ignore]
+        @submit  # type: ignore[arg-type]
+        def no_context(self) -> None:
             """The context is missing."""
 
 
