@@ -138,13 +138,12 @@ def open_channels(config: OrdererConfig, signer: Signer, files: Files) -> Iterat
     """
     directory = config.data / "channels"
     files.make_dirs(directory)
+    files.sync_dir(config.data)
     genesis = {}
     for path in config.channels:
         block = read_file(path)
         genesis[ChannelConfig.from_genesis(parse(Block, block)).channel_id] = block
     for channel_id in sorted({*files.list(directory), *genesis}):
-        files.make_dirs(directory / channel_id)
-        files.sync_dir(directory)
         log = open_log(files, directory / channel_id)
         if channel_id in genesis:
             join(log, genesis[channel_id])

@@ -68,10 +68,12 @@ def read_config(log: BlockLog) -> ChannelConfig:
 
 
 def open_log(files: Files, directory: Path) -> BlockLog:
-    """The block log in ``directory``, which is made if it is not there."""
+    """The block log in ``directory``, which is made, durably, if it is not there."""
     blocks = directory / "blocks"
+    files.make_dirs(directory)
     files.make_dirs(blocks)
     files.sync_dir(directory)
+    files.sync_dir(directory.parent)
     index = LevelDBStore(directory / "index", SMALL_OPTIONS)
     return IndexedBlockLog(files, blocks, index, reindex=index.was_repaired)
 
