@@ -1,8 +1,8 @@
 """Commands as messages on one long stream, on threads.
 
-The session decides; this opens streams and moves frames. One thread of ours reads, one of grpc's
-writes, and callers keep the time while they wait. A stream is opened when something is asked, and
-again when it breaks while something is open.
+The session decides; this opens streams and moves frames. One thread of ours reads; one of grpc's
+writes and keeps the time. While no stream stands, callers keep the time while they wait. A stream
+is opened when something is asked, and again when it breaks while something is open.
 """
 
 import math
@@ -159,17 +159,23 @@ class StreamTransport:
     def _frames(self, stream: "_Stream") -> Iterator[bytes]:
         """What grpc's thread sends, until the stream is another one."""
         while True:
+            answers: list[Answered] = []
             with self._changed:
-                while (frame := self._next_frame(stream)) is None:
-                    self._changed.wait()
-                if self._stream is not stream:
-                    return
-            yield frame
-
-    def _next_frame(self, stream: "_Stream") -> bytes | None:
-        if self._stream is not stream:
-            return b""
-        return self._session.next_frame(time.monotonic())
+                while True:
+                    if self._stream is not stream:
+                        return
+                    now = time.monotonic()
+                    if self._session.wake_at <= now:
+                        self._session.expire(now)
+                        answers = self._session.take_answers()
+                    frame = self._session.next_frame(now)
+                    if frame or answers:
+                        break
+                    wake_at = self._session.wake_at
+                    self._changed.wait(None if math.isinf(wake_at) else wake_at - now)
+            _hand_out(answers)
+            if frame:
+                yield frame
 
 
 class _Stream:

@@ -22,6 +22,7 @@ from tongban.protos.ab_pb2 import SeekInfo
 from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
 from tongban.protos.common_pb2 import (
     Block,
+    BlockData,
     BlockHeader,
     ChannelHeader,
     Payload,
@@ -258,7 +259,8 @@ class _Deliver(deliver_pb2_grpc.DeliverServicer):
         async for index in gateway.ticks(context):
             if index < gateway.block_count:
                 if index >= first:
-                    block = Block(header=BlockHeader(number=index))
+                    data = BlockData(data=[bytes(gateway.block_bytes)])
+                    block = Block(header=BlockHeader(number=index), data=data)
                     await context.write(form(block))
                     gateway.blocks_sent += 1
             else:
@@ -280,6 +282,7 @@ class FakeGateway:
         self.refused_by_client: list[GatewayMessage] = []
         self.conversations: list[_Conversation] = []
         self.block_count = 0
+        self.block_bytes = 0
         self.blocks_sent = 0
         self.deliver_status: DeliverStatus.ValueType | None = None
         self.break_streams_after: deque[int] = deque()
