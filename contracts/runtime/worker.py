@@ -6,6 +6,7 @@ computes for long therefore holds up the others of its worker, which the node wa
 transaction gets the CPU, its number is written into a page that the node can read.
 """
 
+import contextvars
 import importlib
 import mmap
 import os
@@ -72,6 +73,7 @@ class Worker:
 
         self._hub = greenlet.getcurrent()
         self._waiting: dict[int, tuple[greenlet.greenlet, Transaction]] = {}
+        self._idle: list[greenlet.greenlet] = []
         self._current: Transaction | None = None
         self._contracts: ContractSet | None = None
 
@@ -125,9 +127,11 @@ class Worker:
             self._stream.send((FromWorker.LOADED, 0))
 
     def _start(self, message: Message) -> None:
-        number = message[1]
-        transaction = Transaction(number, self._ask, self._stream.send)
-        glet = greenlet.greenlet(self._execute)
+        transaction = Transaction(message[1], self._ask, self._stream.send)
+        # A greenlet's stack is a mapping of its own, so used ones are kept. The context is what a
+        # transaction could leave behind in one, such as a precision of decimal.
+        glet = self._idle.pop() if self._idle else greenlet.greenlet(self._execute_all)
+        glet.gr_context = contextvars.Context()
         self._switch(transaction, glet, (transaction, _to_invocation(message)))
 
     def _resume(self, number: int, answer: object, error: BaseException | None) -> None:
@@ -164,8 +168,17 @@ class Worker:
         self._waiting[transaction.number] = greenlet.getcurrent(), transaction
         return self._hub.switch()
 
+    def _execute_all(self, transaction: Transaction, call: Invocation) -> None:
+        """A greenlet: one transaction after the other."""
+        glet = greenlet.getcurrent()
+        while True:
+            self._execute(transaction, call)
+            del transaction, call
+            self._idle.append(glet)
+            transaction, call = self._hub.switch()
+
     def _execute(self, transaction: Transaction, call: Invocation) -> None:
-        """A transaction's greenlet from its start to its end."""
+        """A transaction from its start to its end."""
         contracts = self._contracts
         if contracts is None:
             raise RuntimeError("a transaction before the package is loaded")

@@ -31,6 +31,7 @@ from tongban.node.runtime.workers.settings import WorkerSettings
 from tongban.protos.errors import TongbanError
 
 SOURCE = """
+import decimal
 import logging
 real = logging.__builtins__["__import__"]
 
@@ -53,6 +54,12 @@ class Main(Contract):
     def read_refused(self, ctx) -> str:
         ctx.stub.put_state("k", b"lost")
         return ctx.stub.get_state("refused").decode()
+
+    @evaluate
+    def precision(self, ctx, new: int) -> int:
+        old = decimal.getcontext().prec
+        decimal.getcontext().prec = new
+        return old
 
     @submit
     def surrogate(self, ctx) -> str:
@@ -137,6 +144,8 @@ def test_a_contract_reads_writes_tells_and_fails(caplog: pytest.LogCaptureFixtur
         assert bench.last("failed").writes == bench.last("refused").writes == []
         assert (await bench.run("surrogate")).response.status == 500
 
+        for _ in range(2):  # nothing of a transaction is left for the next one
+            assert (await bench.run("precision", "5")).response.payload == b"28"
         assert (await bench.run("count", "r", "s")).response.payload == b"250"
         secret = (await bench.run("secret")).response.payload
         assert secret == b"00ffsigned proposal"
@@ -408,7 +417,8 @@ def test_a_closed_host_has_no_children_and_takes_no_calls(is_running: bool) -> N
 
             async def invoke(name: str, channel: str, args: Sequence[bytes]) -> Response:
                 entered.set()
-                return await asyncio.get_running_loop().create_future()
+                never: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+                return await never
 
             bench.invoke = invoke
             call = asyncio.create_task(bench.run("wait", tx_id="a"))

@@ -368,12 +368,17 @@ def test_endless_output_is_cut_and_a_huge_answer_refused(
         b"\x00\x00\x00\x01\xc1",
         b"\x00\x00\x00\x05hello",
         b"\x00\x00\x00\x03\x91\x91\x63",
+        # A well-formed outcome of the first transaction, with status -1.
+        b"\x00\x00\x00\x0a\x91\x97\x04\x01\xff\xa0\xc4\x00\x90\x90",
+        # And one with a write of kind 1.
+        b"\x00\x00\x00\x12\x91\x97\x04\x01\x00\xa0\xc4\x00\x91\x95\x01\xa1k\xc4\x00\xa0\xa0\x90",
     ],
 )
 def test_forged_frames_end_the_worker_and_nothing_else(junk: bytes) -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(ContractCrashed):
             await bench.run("forge", base64.b64encode(junk).decode())
+        assert bench.last().writes == []
         await assert_alive(bench)
 
     run(scenario)

@@ -189,8 +189,6 @@ class Worker(asyncio.Protocol):
             running = self.running.get(number)
             if running is None:
                 return
-            if kind == FromWorker.DONE:
-                del self.running[number]
             running.handle(message)
             if running.future.done():
                 self.running.pop(number, None)
