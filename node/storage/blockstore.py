@@ -84,19 +84,16 @@ class BlockStore:
         Raises:
             CorruptLedgerError: records are missing, damaged or out of order.
         """
-        count = self._segment_count()
-        position = start
-        while position.segment < count:
-            is_last = position.segment == count - 1
-            for block in self._scan(position, number, is_last):
-                yield block
-                number = block.number + 1
-            position = Position(position.segment + 1, SEGMENT_HEADER_BYTES)
-        if count <= start.segment and start != START:
-            raise CorruptLedgerError(
-                str(self._path(start.segment)), "the segment file is missing", REMEDY
-            )
-        self._continue(max(count - 1, 0))
+        yield from self._scan_all(start, number, cuts=True)
+        self._continue(max(self._segment_count() - 1, 0))
+
+    def scan(self) -> Iterator[StoredBlock]:
+        """All blocks from the first on, changing nothing; a torn record at the end is left out.
+
+        Raises:
+            CorruptLedgerError: records are missing, damaged or out of order.
+        """
+        return self._scan_all(START, 0, cuts=False)
 
     def append(self, number: int, payload: bytes) -> Location:
         """The block is durable afterwards.
@@ -146,7 +143,35 @@ class BlockStore:
                 raise CorruptLedgerError(path, f"missing, but {name} is there", REMEDY)
         return len(names)
 
+    def _scan_all(self, start: Position, number: int, cuts: bool) -> Iterator[StoredBlock]:
+        count = self._segment_count()
+        if count <= start.segment and start != START:
+            path = str(self._path(start.segment))
+            raise CorruptLedgerError(path, "the segment file is missing", REMEDY)
+        position = start
+        while position.segment < count:
+            is_last = position.segment == count - 1
+            end = position.offset
+            for block in self._scan(position, number, is_last):
+                yield block
+                number = block.number + 1
+                end = block.location.offset + block.location.size
+            if cuts and is_last:
+                self._cut(position.segment, end)
+            position = Position(position.segment + 1, SEGMENT_HEADER_BYTES)
+
+    def _cut(self, segment: int, end: int) -> None:
+        """The segment ends at ``end``, where its last intact record does."""
+        path = self._path(segment)
+        file = self._files.open_read(path)
+        header = file.read_at(0, SEGMENT_HEADER_BYTES)
+        if parse_segment_header(header, segment, str(path)) is None:
+            end = 0  # begun when the power went, no record in it
+        if file.size() > end:
+            self._files.truncate(path, end)
+
     def _scan(self, start: Position, number: int, is_last: bool) -> Iterator[StoredBlock]:
+        """Ends before a torn record, if this is the last segment."""
         path = self._path(start.segment)
         file = self._files.open_read(path)
         size = file.size()
@@ -154,7 +179,6 @@ class BlockStore:
         salt = parse_segment_header(header, start.segment, str(path))
         if salt is None:
             if is_last and start.offset == SEGMENT_HEADER_BYTES and size <= SEGMENT_HEADER_BYTES:
-                self._files.truncate(path, 0)  # begun when the power went, no record in it
                 return
             raise CorruptLedgerError(str(path), "the segment header is damaged", REMEDY, offset=0)
         if size < start.offset:
@@ -172,7 +196,6 @@ class BlockStore:
                 end = offset + RECORD_HEADER_BYTES + record.size if record else size
                 rest = b"" if record else file.read_at(offset + 1, size - offset - 1)
                 if is_last and end >= size and not holds_a_record(rest, salt):
-                    self._files.truncate(path, offset)
                     return
                 reason = "the record is damaged, and it is not the last one"
                 raise CorruptLedgerError(str(path), reason, REMEDY, offset=offset, block_num=number)

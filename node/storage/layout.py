@@ -16,6 +16,7 @@ either, whose layout is the same (core/ledger/kvledger/txmgmt/statedb/statelevel
 import struct
 from typing import NamedTuple
 
+from tongban.node.core.commit_input import CommitInput
 from tongban.node.core.state import Version, VersionedValue
 from tongban.protos.digest import (
     decode_order_preserving,
@@ -59,6 +60,18 @@ class Savepoint(NamedTuple):
     offset: int
     header_hash: bytes
     commit_hash: bytes
+
+    @classmethod
+    def after(cls, given: CommitInput, location: Location, config_block_num: int) -> "Savepoint":
+        """Once this block, whose record is there, is in the state."""
+        return cls(
+            height=given.number + 1,
+            config_block_num=config_block_num,
+            segment=location.segment,
+            offset=location.offset + location.size,
+            header_hash=given.header_hash,
+            commit_hash=given.commit_hash,
+        )
 
 
 def block_key(number: int) -> bytes:

@@ -24,7 +24,7 @@ from tongban.node.storage.blockstore import START, BlockStore, Position, StoredB
 from tongban.node.storage.changes import build_changes
 from tongban.node.storage.files import Files, RealFiles
 from tongban.node.storage.format import check_format
-from tongban.node.storage.kvstore import KeyValueStore, prefix_end
+from tongban.node.storage.kvstore import KeyValueStore
 from tongban.node.storage.leveldb import REMEDY, LevelDBStore
 from tongban.node.storage.private import PRIVATE_RANGE, build_private_changes, private_sets
 from tongban.node.storage.segments import SEGMENT_BYTES_MAX
@@ -171,16 +171,9 @@ class Ledger:
         self._store.close()
 
     def _apply(self, given: CommitInput, location: layout.Location) -> None:
-        savepoint = layout.Savepoint(
-            height=given.number + 1,
-            config_block_num=(self.config_block_num if given.config is None else given.number),
-            segment=location.segment,
-            offset=location.offset + location.size,
-            header_hash=given.header_hash,
-            commit_hash=given.commit_hash,
-        )
-        prefix = layout.expiry_prefix(given.number)
-        due = [key for key, _ in self._store.iterate(prefix, prefix_end(prefix))]
+        config_block_num = self.config_block_num if given.config is None else given.number
+        savepoint = layout.Savepoint.after(given, location, config_block_num)
+        due = self._view.due_keys(given.number)
         batch = build_changes(given, location, savepoint, due, self._view.has_tx)
         batch.extend(build_private_changes(given, self._store))
         # Synced although the block already is: LevelDB's log could otherwise lose one batch and

@@ -85,6 +85,13 @@ def scan_private(
     return ((key[len(prefix) :], layout.decode_value(data)) for key, data in found)
 
 
+def scan_all_private(store: Readable) -> Iterator[tuple[str, str, bytes, VersionedValue]]:
+    """Namespace, collection, key and value of every current private value."""
+    for stored, data in store.iterate(b"P", b"Q"):
+        namespace, collection, key = stored[1:].split(b"\x00", 2)
+        yield namespace.decode(), collection.decode(), key, layout.decode_value(data)
+
+
 def private_sets(store: Readable, block_num: int) -> Iterator[PrivateSet]:
     """What is kept of a block, in the order of its transactions."""
     prefix = b"S" + _NUMBER.pack(block_num)

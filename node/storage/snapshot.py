@@ -85,6 +85,11 @@ class StateView:
                 expired.append(StateKey(namespace, key))
         return expired
 
+    def due_keys(self, block_num: int) -> list[bytes]:
+        """The records of the expiry schedule for this block."""
+        prefix = layout.expiry_prefix(block_num)
+        return [key for key, _ in self._store.iterate(prefix, prefix_end(prefix))]
+
     def savepoint(self) -> layout.Savepoint | None:
         data = self._store.get(layout.SAVEPOINT_KEY)
         return None if data is None else layout.decode_savepoint(data)

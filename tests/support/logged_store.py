@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 from tongban.node.storage.files import Files, read_whole
 from tongban.node.storage.kvstore import Change

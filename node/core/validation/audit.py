@@ -6,20 +6,25 @@ unknown fields; every signature on it must hold, not just enough of them; the en
 metadata that no signature covers must be what follows from the blocks before.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from tongban.node.core.block import METADATA_SLOTS, BlockRefused, ParsedBlock, parse_block
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.commit_hash import compute_block_commit_hash
+from tongban.node.core.commit_input import Expiry, StateKey
 from tongban.node.core.errors import UnknownIdentity
 from tongban.node.core.memory_state import MemoryState
 from tongban.node.core.policy import SignatureVerifier
+from tongban.node.core.state import StateReader, UpdateBatch
 from tongban.node.core.validation.block_signatures import read_signatures, verify_block
 from tongban.node.core.validation.block_validator import (
     BlockValidator,
+    TxIdIndex,
     check_application_capability,
 )
 from tongban.node.core.validation.endorsement_policies import EndorsementPolicies
+from tongban.node.core.validation.expiry import ExpirySchedule
 from tongban.node.core.validation.genesis import accept_genesis
 from tongban.node.core.validation.verdict import BlockVerdict
 from tongban.protos.codec import parse
@@ -61,11 +66,25 @@ class Examination(NamedTuple):
         return not self.flag_mismatches and not self.commit_hash_mismatch
 
 
-class ChannelAuditor:
-    """Examines the blocks of one channel in order, keeping the state in memory."""
+class AuditedState(StateReader, TxIdIndex, ExpirySchedule, Protocol):
+    """Where an audit keeps what the blocks have changed so far."""
 
-    def __init__(self) -> None:
-        self._state = MemoryState()
+    def add_block(
+        self,
+        number: int,
+        updates: UpdateBatch,
+        tx_ids: Iterable[str | None],
+        expiries: Iterable[Expiry],
+        expired: Iterable[StateKey],
+    ) -> None: ...
+
+
+class ChannelAuditor:
+    """Examines the blocks of one channel in order. Keeps the state in memory unless given another
+    place for it, which is empty."""
+
+    def __init__(self, state: AuditedState | None = None) -> None:
+        self._state = state or MemoryState()
         self._verifier = SignatureVerifier()
         self._policies: EndorsementPolicies | None = None
         self._height = 0
