@@ -23,6 +23,7 @@ from tongban.node.core.policy import SignatureVerifier
 from tongban.node.core.proposal import ClockRules
 from tongban.node.runtime.access import AccessControl
 from tongban.node.runtime.chaincodes import ChaincodeLookup
+from tongban.node.runtime.contract_host import ContractHost
 from tongban.node.runtime.endorser import Endorser, EndorserOptions
 from tongban.node.runtime.syscc import build_system_chaincodes
 from tongban.node.runtime.syscc.installer import Installer
@@ -44,7 +45,9 @@ def channel(tmp_path: Path) -> Iterator[RecordedChannel]:
     yield from opened(tmp_path / "ledger")
 
 
-def make_endorser(channel: RecordedChannel, msp_id: str, directory: Path) -> Endorser:
+def make_endorser(
+    channel: RecordedChannel, msp_id: str, directory: Path, host: ContractHost | None = None
+) -> Endorser:
     """A peer of an organization of the recorded channel. Its own key is new: signatures are not
     recorded, and only its organization matters for what it endorses."""
     channels = OneChannel(channel)
@@ -54,7 +57,7 @@ def make_endorser(channel: RecordedChannel, msp_id: str, directory: Path) -> End
         channels=channels,
         access=access,
         chaincodes=ChaincodeLookup(NamedPackages(approved_package_ids()), msp_id),
-        host=InProcessHost({"": run_program}),
+        host=host or InProcessHost({"": run_program}),
         verifier=SignatureVerifier(),
         system=build_system_chaincodes(channels, access, installer),
     )

@@ -109,7 +109,7 @@ def test_reads_scans_and_pages_tell_what_is_committed() -> None:
         f"2 range 5 {hashlib.sha256(rows).hexdigest()}",
         f"3 range 2 {two}",
         f"4 partial 1 {composite}",
-        "5 history ",
+        "5 history",
     ]
     page = _answer(ledger, {"op": "page", "s": "", "e": "", "n": 2, "mark": ""})
     assert page == f"0 page 2 {two} 2 {b'k002'.hex()}"
