@@ -8,6 +8,7 @@ from tests.support.recorded_peer import RecordedChannel, recorded_endorsements
 from tongban.contracts import samples
 from tongban.contracts.packaging import build_project
 from tongban.node.core.package import parse_python_package
+from tongban.node.runtime.endorser import Endorser
 from tongban.node.runtime.workers.host import WorkerHost
 
 pytestmark = recorded.pytestmark
@@ -15,7 +16,7 @@ channel = recorded.channel
 
 
 async def _replay(channel: RecordedChannel, directory: Path, host: WorkerHost) -> int:
-    endorsers: dict[str, recorded.Endorser] = {}
+    endorsers: dict[str, Endorser] = {}
     count = 0
     for entry in sorted(recorded_endorsements(), key=lambda one: one["after_block"]):
         channel.replay_to(entry["after_block"])
