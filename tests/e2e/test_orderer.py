@@ -189,6 +189,34 @@ def test_kill_9_under_load_loses_no_envelope_that_was_answered(orderer: OrdererP
     asyncio.run(asyncio.wait_for(work(), 90))
 
 
+def test_a_full_disk_stops_the_orderer_and_nothing_answered_is_missing_after_a_restart(
+    orderer: OrdererProcess,
+) -> None:
+    acknowledged: list[bytes] = []
+
+    async def fill() -> None:
+        async with Client(orderer) as client:
+            while True:
+                each = envelope(small_network().client, b"x" * 2_000)
+                try:
+                    answer = await client.broadcast_to_any(each)
+                except OrdererUnreachable:
+                    return
+                assert answer.status == Status.SUCCESS
+                acknowledged.append(each.SerializeToString())
+
+    orderer.limit_file_bytes(60_000)
+    asyncio.run(asyncio.wait_for(fill(), 60))
+    assert orderer.wait_for_end() == 70
+    assert any("the node stops: StorageFailure" in line for line in orderer.lines)
+    assert acknowledged
+    orderer.start()
+    chain = asyncio.run(asyncio.wait_for(whole_chain(orderer), WAIT_SECONDS_MAX))
+    stored = contents(chain)
+    assert stored[: len(acknowledged)] == acknowledged
+    assert len(stored) <= len(acknowledged) + 1
+
+
 def test_a_follower_gets_every_block_from_its_height_and_survives_a_restart(
     orderer: OrdererProcess,
 ) -> None:

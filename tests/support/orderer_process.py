@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -81,6 +82,17 @@ class OrdererProcess:
     def kill(self) -> None:
         """As a power cut would, but for the page cache."""
         self._end(signal.SIGKILL)
+
+    def wait_for_end(self) -> int:
+        """Its exit status, when it ends by itself."""
+        assert self._process is not None
+        status = self._process.wait(timeout=15)
+        self._process = None
+        return status
+
+    def limit_file_bytes(self, size: int) -> None:
+        """From now on no file of it grows beyond ``size``, as if the disk were full."""
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, size))
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
