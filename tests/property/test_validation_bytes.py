@@ -4,6 +4,7 @@ And the bytes that peers must agree on: updates, Merkle summaries.
 """
 
 import random
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -86,7 +87,12 @@ seeds = st.integers(0, 2**32 - 1)
 @given(st.binary(max_size=200))
 def test_parsers_refuse_and_never_fail(data: bytes) -> None:
     parse_envelope(data)
-    for parser in (parse_block, parse_tx_rwset, find_validation_parameter):
+    parsers: tuple[Callable[[bytes], object], ...] = (
+        parse_block,
+        parse_tx_rwset,
+        find_validation_parameter,
+    )
+    for parser in parsers:
         try:
             parser(data)
         except TongbanError:
@@ -123,7 +129,7 @@ def test_no_signed_payload_makes_validation_raise(seed: int) -> None:
     chance = random.Random(seed)
     built = a_tx(channel()).writing("key", b"value").writing_private("coll", "key", b"v")
     part = chance.choice(["results", "action", "response_payload", "action_payload", "data"])
-    sources = {
+    sources: dict[str, Callable[[], bytes]] = {
         "results": built.results,
         "action": built.action,
         "response_payload": lambda: b"\x0a\x02hh\x12\x04" + b"abcd",

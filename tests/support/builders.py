@@ -108,7 +108,7 @@ def organizations() -> tuple[Organization, Organization, Organization]:
 @cache
 def channel_config(**changes: object) -> ChannelConfig:
     org1, org2, orderer = organizations()
-    return make_channel([org1, org2], [orderer], **changes)
+    return make_channel([org1, org2], [orderer], "mychannel", **changes)
 
 
 def signature_policy(text: str) -> bytes:
