@@ -80,7 +80,7 @@ def read_tar(data: bytes, what: str, *, strict: bool = False) -> dict[str, bytes
             continue
         if entry.flag not in (b"0", b"\x00"):
             kind = entry.flag.decode("latin-1")
-            raise MalformedMessage(what, f"{path!r} is not a regular file (tar type {kind!r})")
+            raise MalformedMessage(what, f"tar entry {path} is not a regular file, type {kind}")
         path = path.removeprefix("./")
         check_path(path, what)
         if path in files:

@@ -5,23 +5,15 @@ digest of its bytes, so every peer must be given the same file
 (fabric core/chaincode/persistence/chaincode_package.go).
 """
 
-import gzip
-import io
 import json
 import re
-import tarfile
-import zlib
 from typing import NamedTuple
 
 from tongban.node.core.lifecycle.errors import LifecycleRefused
 from tongban.protos.digest import sha256
-
-METADATA_FILE = "metadata.json"
-CODE_FILE = "code.tar.gz"
-
-UNPACKED_BYTES_MAX = 256 * 1024 * 1024
-"""Bytes of a package after decompression; more than the largest message that can carry one, and
-little enough that a crafted package does not exhaust memory."""
+from tongban.protos.errors import MalformedMessage, TongbanError
+from tongban.protos.package_format import CODE_FILE, METADATA_FILE, gunzip
+from tongban.protos.tar_format import read_tar
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", re.ASCII)
 _PACKAGE_ID = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*):([0-9a-f]{64})", re.ASCII)
@@ -57,13 +49,8 @@ def parse_package(package: bytes) -> ChaincodePackage:
     Raises:
         LifecycleRefused: it is not one.
     """
-    metadata: bytes | None = None
-    code: bytes | None = None
-    for name, content in _read_files(package):
-        if name == METADATA_FILE:
-            metadata = content
-        elif name == CODE_FILE:
-            code = content
+    files = _read_files(package)
+    metadata, code = files.get(METADATA_FILE), files.get(CODE_FILE)
     if code is None:
         raise LifecycleRefused("did not find a code package inside the package")
     if metadata is None:
@@ -80,36 +67,19 @@ def parse_package(package: bytes) -> ChaincodePackage:
     )
 
 
-def _read_files(package: bytes) -> list[tuple[str, bytes]]:
+def _read_files(package: bytes) -> dict[str, bytes]:
     try:
-        with tarfile.open(fileobj=io.BytesIO(_unzip(package))) as archive:
-            files = []
-            for member in archive:
-                # A sparse file would unpack to more than the archive holds.
-                if not member.isreg() or member.issparse():
-                    kind = member.type.decode("latin-1")
-                    raise LifecycleRefused(
-                        f"tar entry {member.name} is not a regular file, type {kind}"
-                    )
-                opened = archive.extractfile(member)
-                assert opened is not None, "a regular file can be opened"
-                files.append((member.name, opened.read()))
-            return files
-    except (tarfile.TarError, ValueError, EOFError) as error:
-        raise LifecycleRefused(f"error inspecting next tar header: {error}") from None
+        archive = gunzip(package, "package")
+    except TongbanError as error:
+        raise LifecycleRefused(f"error reading as gzip stream: {_reason(error)}") from None
+    try:
+        return read_tar(archive, "package", strict=True)
+    except TongbanError as error:
+        raise LifecycleRefused(f"error inspecting next tar header: {_reason(error)}") from None
 
 
-def _unzip(package: bytes) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(package)) as stream:
-            unzipped = stream.read(UNPACKED_BYTES_MAX + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise LifecycleRefused(f"error reading as gzip stream: {error}") from None
-    if len(unzipped) > UNPACKED_BYTES_MAX:
-        raise LifecycleRefused(
-            f"the package holds more than {UNPACKED_BYTES_MAX} bytes after decompression"
-        )
-    return unzipped
+def _reason(error: TongbanError) -> str:
+    return error.reason if isinstance(error, MalformedMessage) else str(error)
 
 
 def _parse_metadata(content: bytes) -> dict[str, str]:

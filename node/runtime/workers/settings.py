@@ -21,6 +21,11 @@ LAUNCH_PAUSE_S: Final = 2.0
 """Seconds for which a package that could not be started is not tried again."""
 
 
+UNUSED_SPACE_BYTES: Final = 512 * 1024 * 1024
+"""What a worker may map beyond the memory it may use: libraries, and room between allocations. The
+kernel holds it to the sum."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """Bounds of every worker of a node."""
@@ -38,9 +43,6 @@ class WorkerSettings:
     memory_bytes_max: int = 512 * 1024 * 1024
     """Resident memory of one worker; the host looks at every tick."""
 
-    address_space_bytes_max: int = 1024 * 1024 * 1024
-    """What one worker may map; the kernel holds it. An idle worker maps about 150 MiB."""
-
     open_files_max: int = 64
     in_flight_max: int = 256
     """Transactions of one package that run side by side."""
@@ -54,7 +56,8 @@ class WorkerSettings:
     runtime: str = RUNTIME
 
     def to_limits(self) -> WorkerLimits:
-        return WorkerLimits(self.address_space_bytes_max, self.open_files_max, self.cpu_grant_s)
+        address_space = self.memory_bytes_max + UNUSED_SPACE_BYTES
+        return WorkerLimits(address_space, self.open_files_max, self.cpu_grant_s)
 
     @property
     def cpu_grant_s(self) -> int:
