@@ -1,8 +1,11 @@
 """Arguments of a call as bytes: ``str`` and ``bytes`` as themselves, every other value as canonical
 JSON (sorted keys, no spaces, UTF-8).
 
-Inside JSON: Decimal as a string, bytes as base64, dates and times as ISO 8601 with times in UTC, an
-enum as its value, a dataclass as an object. This is what the contract API converts from.
+In JSON: Decimal as a string, bytes as base64, dates and times as ISO 8601 with times in UTC, an
+enum as its value, a dataclass as an object, and anything with ``parse`` as what ``str`` makes of
+it. This is what the contract API converts from. A whole argument that would be a JSON string
+travels without quotation marks, so that contracts in other languages, which have no Decimal or
+date, get its text.
 """
 
 import base64
@@ -21,17 +24,20 @@ def encode_argument(value: object) -> bytes:
         TypeError: there is no JSON form for a value of this type.
         ValueError: a number that JSON has not (NaN, infinity), or a datetime without a zone.
     """
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return value.encode()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    return to_canonical_json(value)
+    plain = _plain(value)
+    return plain.encode() if isinstance(plain, str) else _dump(plain)
 
 
 def to_canonical_json(value: object) -> bytes:
     """One value has one form, so that endorsers that are given equal values see equal bytes."""
+    return _dump(_plain(value))
+
+
+def _dump(plain: object) -> bytes:
     return json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
@@ -46,6 +52,8 @@ def _plain(value: object) -> object:
         return {_key(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if callable(getattr(type(value), "parse", None)):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     return _scalar(value)
