@@ -23,7 +23,7 @@ from tongban.protos import (
     proposal_response_pb2,
 )
 from tongban.protos.codec import M, parse
-from tongban.protos.digest import compute_proposal_hash, compute_tx_id
+from tongban.protos.digest import compute_proposal_hash, compute_tx_id, encode_uvarint
 from tongban.protos.errors import LimitExceeded, MalformedMessage, TongbanError
 
 TIME_WINDOW = timedelta(minutes=15)
@@ -152,7 +152,7 @@ def read_proposal(opened: OpenedProposal) -> ParsedProposal:
     Raises:
         ProposalRefused: a layer is unreadable or lacks something.
     """
-    channel_header = opened.channel_header
+    channel_header, signature_header = opened.channel_header, opened.signature_header
     extension = _unmarshal(proposal_pb2.ChaincodeHeaderExtension, channel_header.extension)
     if not extension.HasField("chaincode_id"):
         raise ProposalRefused("ChaincodeHeaderExtension.ChaincodeId is nil")
@@ -165,28 +165,33 @@ def read_proposal(opened: OpenedProposal) -> ParsedProposal:
     spec = invocation.chaincode_spec
     if not spec.HasField("input"):
         raise ProposalRefused("chaincode input did not contain any input")
-    without_transient = proposal_pb2.ChaincodeProposalPayload(input=payload.input)
+    stamp, called = channel_header.timestamp, spec.input
     return ParsedProposal(
         channel_id=channel_header.channel_id,
         tx_id=channel_header.tx_id,
         header_type=channel_header.type,
         epoch=channel_header.epoch,
-        timestamp=(channel_header.timestamp.seconds, channel_header.timestamp.nanos),
-        creator=opened.signature_header.creator,
-        nonce=opened.signature_header.nonce,
+        timestamp=(stamp.seconds, stamp.nanos),
+        creator=signature_header.creator,
+        nonce=signature_header.nonce,
         chaincode_name=extension.chaincode_id.name,
         spec_name=spec.chaincode_id.name if spec.HasField("chaincode_id") else None,
-        args=tuple(spec.input.args),
-        is_init=spec.input.is_init,
+        args=tuple(called.args),
+        is_init=called.is_init,
         transient=dict(payload.TransientMap),
         proposal_hash=compute_proposal_hash(
             opened.header.channel_header,
             opened.header.signature_header,
-            without_transient.SerializeToString(),
+            encode_payload(payload.input),
         ),
         proposal_bytes=opened.signed.proposal_bytes,
         signature=opened.signed.signature,
     )
+
+
+def encode_payload(invocation: bytes) -> bytes:
+    """A serialized ChaincodeProposalPayload that holds only ``input``, as the hash covers it."""
+    return b"\n" + encode_uvarint(len(invocation)) + invocation if invocation else b""
 
 
 def check_form(proposal: ParsedProposal) -> None:

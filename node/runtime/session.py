@@ -27,5 +27,6 @@ def open_session(channel: ChannelAccess, tx_id: str, identity: Identity) -> Sess
 
 
 def _new_simulator(channel: ChannelAccess, snapshot: ChannelSnapshot, tx_id: str) -> Simulator:
-    msp_ids = [org.mspid for org in channel.config.application_orgs.values()]
-    return Simulator(snapshot, tx_id, msp_ids)
+    return Simulator(
+        snapshot, tx_id, [org.mspid for org in channel.config.application_orgs.values()]
+    )

@@ -82,11 +82,15 @@ class NamespaceCalls:
         self._is_open = False
 
     def get_state(self, key: str, collection: str = "") -> bytes | None:
-        with self._refusals("GET_STATE"):
+        # The commonest requests do without a context manager, which costs more than the read.
+        try:
+            self._check_open()
             if not collection:
                 return self._simulator.get_state(self._scope.namespace, key)
             self._check_read(collection)
             return self._simulator.get_private(self._scope.namespace, collection, key)
+        except TongbanError as error:
+            raise self._refusal("GET_STATE", error) from error
 
     def get_states(self, keys: Sequence[str], collection: str = "") -> list[bytes | None]:
         with self._refusals("GET_STATE_MULTIPLE"):
@@ -163,8 +167,11 @@ class NamespaceCalls:
 
     def apply_writes(self, writes: Sequence[StateWrite]) -> None:
         for write in writes:
-            with self._refusals(_MESSAGE_TYPES[write.kind]):
+            try:
+                self._check_open()
                 self._apply(write)
+            except TongbanError as error:
+                raise self._refusal(_MESSAGE_TYPES[write.kind], error) from error
 
     async def invoke_chaincode(self, name: str, channel: str, args: Sequence[bytes]) -> Response:
         with self._refusals("INVOKE_CHAINCODE"):
@@ -280,13 +287,19 @@ class NamespaceCalls:
     @contextmanager
     def _refusals(self, message_type: str) -> Iterator[None]:
         try:
-            if not self._is_open:
-                raise TongbanError("no ledger context")
+            self._check_open()
             yield
         except TongbanError as error:
-            raise StateCallRefused(
-                f"{message_type} failed: transaction ID: {self._scope.tx_id}: {error}"
-            ) from error
+            raise self._refusal(message_type, error) from error
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise TongbanError("no ledger context")
+
+    def _refusal(self, message_type: str, error: TongbanError) -> StateCallRefused:
+        return StateCallRefused(
+            f"{message_type} failed: transaction ID: {self._scope.tx_id}: {error}"
+        )
 
 
 _MESSAGE_TYPES = {

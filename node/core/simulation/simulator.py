@@ -73,7 +73,7 @@ class Simulator:
         implicit collection in every defined chaincode."""
         self._state = state
         self._tx_id = tx_id
-        self._implicit = frozenset(implicit_collection(msp_id) for msp_id in org_msp_ids)
+        self._org_msp_ids = org_msp_ids
         self._builder = RwSetBuilder()
         self._scans: list[tuple[str, StateScan]] = []
         self._written = WrittenKeys()
@@ -275,15 +275,16 @@ class Simulator:
         self._written.add(namespace, collection, key, _parse_metadata(committed))
 
     def _read_collections(self, namespace: str) -> frozenset[str]:
+        implicit = frozenset(map(implicit_collection, self._org_msp_ids))
         if namespace == LIFECYCLE_NAMESPACE:
-            return self._implicit
+            return implicit
         definition = self.find_definition(namespace)
         if definition is None:
             raise SimulationRefused(
                 f"collection config not defined for chaincode [{namespace}], pass the "
                 "collection configuration upon chaincode definition/instantiation"
             )
-        return self._implicit | {entry.name for entry in definition.collections}
+        return implicit | {entry.name for entry in definition.collections}
 
 
 def encode_key(key: str) -> bytes:
