@@ -95,6 +95,8 @@ def parse_certificate(der: bytes, what: str = "certificate") -> x509.Certificate
         x509.UnsupportedGeneralNameType,
     ) as error:
         raise MalformedMessage(what, f"not an X.509 certificate: {error}") from None
+    if certificate.serial_number < 0:  # Go's parser, and so every Go peer, refuses it
+        raise MalformedMessage(what, "its serial number is negative")
     return certificate
 
 
