@@ -47,6 +47,16 @@ class RangeSummary:
         """The results that are in no leaf: all of them as long as :meth:`finish` gives None."""
         return self._pending
 
+    def may_become(self, expected: MerkleSummary) -> bool:
+        """Whether further results could still lead to ``expected``. Levels only grow, and the top
+        one is only appended to, so a difference there is final."""
+        if len(self._levels) != expected.max_level:
+            return len(self._levels) < expected.max_level
+        top = self._levels[-1]
+        return not top or (
+            len(top) <= len(expected.hashes) and top[-1] == expected.hashes[len(top) - 1]
+        )
+
     def finish(self) -> MerkleSummary | None:
         """The summary, or None if the results were few enough to be listed. To be called once."""
         if len(self._levels) == 1 and not self._levels[0]:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tongban.node.core.block import BlockRefused
 from tongban.node.core.validation.audit import ChannelAuditor, Examination
 from tongban.node.ledger.audit import audit, find_blocks, main
+from tongban.protos.common_pb2 import Block
 
 CHANNEL = Path(__file__).parents[1] / "vectors" / "fabric-channel"
 SEED = 20_250_731
@@ -173,6 +174,24 @@ def test_a_broken_chain_is_named_and_ends_the_audit(tmp_path: Path) -> None:
 def test_a_folder_without_blocks_is_a_usage_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(tmp_path)])
     assert result.exit_code == 2
+
+
+def test_blocks_fetched_from_an_orderer_record_no_codes(tmp_path: Path) -> None:
+    copy_blocks(tmp_path, 12)
+    for path in tmp_path.glob("*.block"):
+        block = Block.FromString(path.read_bytes())
+        block.metadata.metadata[2] = block.metadata.metadata[4] = b""
+        path.write_bytes(block.SerializeToString())
+    report = audit(find_blocks(tmp_path))
+    assert report.is_clean
+    assert (report.blocks, report.flags_recorded) == (12, False)
+    shutil.copy(CHANNEL / "11.block", tmp_path)
+    assert not audit(find_blocks(tmp_path)).flag_mismatches
+    shutil.copy(CHANNEL / "1.block", tmp_path)
+    mixed = audit(find_blocks(tmp_path))
+    assert mixed.flags_recorded
+    assert mixed.flag_mismatches > 0
+    assert mixed.commit_hash_mismatches > 0
 
 
 def copy_blocks(target: Path, count: int) -> None:

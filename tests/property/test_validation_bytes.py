@@ -266,6 +266,28 @@ def test_a_summary_is_the_tree_made_by_hand(count: int, degree: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(60, 400), st.integers(2, 5), st.integers(0, 399))
+def test_a_difference_is_noticed_early_and_nothing_else_is(
+    count: int, degree: int, at: int
+) -> None:
+    def summarise(changed: int | None) -> RangeSummary:
+        summary = RangeSummary(degree)
+        for number in range(count):
+            summary.add(f"k{number}".encode(), Version(1, 1 if number == changed else 0))
+        return summary
+
+    whole = summarise(None).finish()
+    other = summarise(at % count).finish()
+    assert whole is not None and other is not None
+    again = RangeSummary(degree)
+    for number in range(count):
+        again.add(f"k{number}".encode(), Version(1, 0))
+        assert again.may_become(whole)
+    assert again.finish() == whole
+    assert other != whole
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(52, 300), st.integers(0, 299), seeds)
 def test_any_change_of_a_row_changes_the_summary(count: int, at: int, seed: int) -> None:
     at %= count

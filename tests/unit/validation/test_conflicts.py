@@ -1,6 +1,6 @@
 """Reads against the state and the block: versions, ranges, hashed reads; and what writes leave."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,10 +17,12 @@ from tests.support.builders import (
     key_metadata,
 )
 from tongban.node.core.range_summary import RangeSummary
-from tongban.node.core.state import Version
+from tongban.node.core.state import Version, VersionedValue
 from tongban.protos.digest import EMPTY_SHA256, sha256
 from tongban.protos.kvrwset_pb2 import KVRead, QueryReadsMerkleSummary
 from tongban.protos.rwset_pb2 import TxReadWriteSet
+
+Row = tuple[bytes, VersionedValue]
 
 
 @pytest.fixture
@@ -208,6 +210,24 @@ def test_a_summary_that_claims_something_else_is_a_phantom(
     spoiled = QueryReadsMerkleSummary(**{**fields, **spoil})  # type: ignore[arg-type]
     codes = judge(channel, tx(channel).summarising("row", "row9", spoiled))
     assert codes == ["PHANTOM_READ_CONFLICT"]
+
+
+def test_a_summary_that_differs_early_ends_the_scan_early(channel: TestChannel) -> None:
+    seen = rows(channel, 160)
+    wrong = summary_of([("row000", Version(0, 0)), *seen[1:]])
+    taken = 0
+    scan = channel.state.scan
+
+    def counting_scan(namespace: str, start: bytes, end: bytes) -> Iterator[Row]:
+        nonlocal taken
+        for row in scan(namespace, start, end):
+            taken += 1
+            yield row
+
+    channel.state.scan = counting_scan  # type: ignore[method-assign]
+    codes = judge(channel, tx(channel).summarising("row", "row9", wrong))
+    assert codes == ["PHANTOM_READ_CONFLICT"]
+    assert taken == 51, "the first leaf says it"
 
 
 def test_a_summary_of_few_rows_matches_nothing(channel: TestChannel) -> None:
@@ -427,3 +447,36 @@ def test_results_of_a_range_are_compared_with_their_keys(channel: TestChannel) -
     wrong = [("row000", seen[0][1]), ("row0009", seen[1][1])]
     assert judge(channel, tx(channel).scanning("row", "row9", wrong)) == ["PHANTOM_READ_CONFLICT"]
     assert KVRead(key="row000").key == seen[0][0]
+
+
+def test_contents_that_stop_a_go_peer_leave_the_rest_of_the_block_alone(
+    channel: TestChannel,
+) -> None:
+    channel.put("cc", "key", b"value", b"\xff\xff")
+    block = a_block(channel).with_tx(
+        a_tx(channel, action_count=0),
+        a_tx(channel, data=b""),
+        a_tx(channel, action_payload=b"\x0a\x01p"),
+        a_tx(channel, data=b"\xff"),
+        a_tx(channel, response_payload=b"\xff"),
+        a_tx(channel, signature=b""),
+        a_tx(channel, payload=b""),
+        a_tx(channel, channel_id=""),
+        tx(channel).writing_private("nothing", "k", b"v"),
+        tx(channel).writing("key", b"v"),
+        a_tx(channel, proposal_hash=b"").with_policy("later", EITHER),
+        tx(channel).writing("later", b"v"),
+        tx(channel).writing("later", None),
+        tx(channel).with_policy("later", EITHER),
+    )
+    verdict = channel.validate(block)
+    assert code_names(verdict) == [
+        *["INVALID_ENDORSER_TRANSACTION"] * 5,
+        "BAD_CREATOR_SIGNATURE",
+        "BAD_COMMON_HEADER",
+        "BAD_CREATOR_SIGNATURE",
+        *["ENDORSEMENT_POLICY_FAILURE"] * 2,
+        "INVALID_ENDORSER_TRANSACTION",
+        *["VALID"] * 3,
+    ]
+    assert verdict.updates.values == {"cc": {b"later": None}}
