@@ -7,6 +7,7 @@ allowed imports is for honest contracts and must not be what holds a hostile one
 import asyncio
 import base64
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -147,6 +148,29 @@ class Main(Contract):
                 pass
         while True:
             ctx.stub.get_state("k")
+
+    @submit
+    def descriptors(self, ctx) -> list[int]:
+        found = []
+        for fd in range(64):
+            try:
+                found.append(os.fstat(fd).st_ino)
+            except OSError:
+                pass
+        return found
+
+    @submit
+    def forge_lines(self, ctx, data: bytes) -> str:
+        for fd in range(3, 64):
+            try:
+                if real("stat").S_ISSOCK(os.fstat(fd).st_mode):
+                    break
+            except OSError:
+                pass
+        for _ in range(5_000):
+            os.write(fd, data)
+            ctx.stub.get_state("k")
+        return "said"
 
     @submit
     def seed(self, ctx) -> str:
@@ -368,6 +392,8 @@ def test_endless_output_is_cut_and_a_huge_answer_refused(
         b"\x00\x00\x00\x01\xc1",
         b"\x00\x00\x00\x05hello",
         b"\x00\x00\x00\x03\x91\x91\x63",
+        # Two requests of the first transaction at once.
+        b"\x00\x00\x00\x0d\x92\x94\x0a\x01\xa1k\xa0\x94\x0a\x01\xa1k\xa0",
         # A well-formed outcome of the first transaction, with status -1.
         b"\x00\x00\x00\x0a\x91\x97\x04\x01\xff\xa0\xc4\x00\x90\x90",
         # And one with a write of kind 1.
@@ -381,6 +407,31 @@ def test_forged_frames_end_the_worker_and_nothing_else(junk: bytes) -> None:
         assert bench.last().writes == []
         await assert_alive(bench)
 
+    run(scenario)
+
+
+def test_a_worker_has_no_descriptor_of_the_node() -> None:
+    async def scenario(bench: Bench) -> None:
+        found = json.loads((await bench.run("descriptors")).response.payload)
+        assert secret_inode not in found
+        # Input, output twice, the stream, and the board as inherited and as mapped.
+        assert len(found) == 6
+
+    with Path(__file__).open() as secret:
+        secret_inode = os.fstat(secret.fileno()).st_ino
+        os.set_inheritable(secret.fileno(), True)
+        run(scenario)
+
+
+def test_lines_forged_for_no_transaction_are_cut_too(caplog: pytest.LogCaptureFixture) -> None:
+    line = b"\x00\x00\x00\x08\x91\x94\x05\x00\x1e\xa2hi"
+    line = (len(line) - 4).to_bytes(4, "big") + line[4:]
+
+    async def scenario(bench: Bench) -> None:
+        await bench.run("forge_lines", base64.b64encode(line).decode())
+        assert 100 < sum(record.getMessage().endswith("hi") for record in caplog.records) <= 1_000
+
+    caplog.set_level("INFO")
     run(scenario)
 
 

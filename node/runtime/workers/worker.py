@@ -23,7 +23,7 @@ from tongban.node.runtime.workers.fences import missing_fences
 from tongban.node.runtime.workers.process import WorkerProcess
 from tongban.node.runtime.workers.running import LOG_LINES_MAX, Running, WorkerLost
 from tongban.node.runtime.workers.settings import TICK_S, WorkerSettings
-from tongban.protos.errors import TongbanError
+from tongban.protos.errors import MalformedMessage, TongbanError
 from tongban.protos.worker_frames import (
     PROTOCOL_VERSION,
     FrameReader,
@@ -78,7 +78,7 @@ class Worker(asyncio.Protocol):
         self._progress = (0, 0)
         self._progress_at = self._loop.time()
         self._granted_at = 0.0
-        self._on_cpu_at_end = 0
+        self._ownerless_lines = 0
 
     # The start
 
@@ -169,9 +169,10 @@ class Worker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._progress_at = self._loop.time()
+        asked: set[int] = set()
         try:
             for message in self._reader.feed(data):
-                self._handle(message)
+                self._handle(message, asked)
         except TongbanError as error:
             _log.error("worker %d broke the rules and is ended: %s", self.process.pid, error)
             self._crash(f"protocol: {error}")
@@ -183,12 +184,19 @@ class Worker(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._crash("its stream ended")
 
-    def _handle(self, message: Message) -> None:
+    def _handle(self, message: Message, asked: set[int]) -> None:
         kind, number = message[0], message[1]
         if kind >= FromWorker.GET_STATE or kind == FromWorker.DONE:
             running = self.running.get(number)
             if running is None:
                 return
+            if kind != FromWorker.CLOSE_QUERY:
+                # Answers leave after all that was received is served, so the second one of a
+                # transaction cannot have waited for the first. A few bytes each, such requests
+                # could ask for any number of large values at once.
+                if number in asked:
+                    raise MalformedMessage("message of a worker", "it did not wait for an answer")
+                asked.add(number)
             running.handle(message)
             if running.future.done():
                 self.running.pop(number, None)
@@ -216,9 +224,13 @@ class Worker(asyncio.Protocol):
         who, tx_id = "", ""
         if running is not None:
             running.log_lines += 1
-            if running.log_lines > LOG_LINES_MAX:
-                return
+            lines = running.log_lines
             who, tx_id = running.call.chaincode_name, running.call.tx_id
+        else:
+            self._ownerless_lines += 1
+            lines = self._ownerless_lines
+        if lines > LOG_LINES_MAX:
+            return
         text = line[:4_096].translate(_CONTROL)
         shown = min(max(level, logging.DEBUG), logging.ERROR)
         _contract_log.log(shown, "%s [%s] %s", who, tx_id, text, extra={"tx_id": tx_id})
