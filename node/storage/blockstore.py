@@ -20,7 +20,7 @@ from tongban.node.storage.segments import (
     SALT_BYTES,
     SEGMENT_BYTES_MAX,
     SEGMENT_HEADER_BYTES,
-    encode_record,
+    encode_record_header,
     encode_segment_header,
     holds_a_record,
     is_payload_intact,
@@ -109,10 +109,10 @@ class BlockStore:
             self._begin(self._tail_segment + 1)
         assert self._tail is not None
         offset = self._tail.size()
-        record = encode_record(number, payload, self._tail_salt)
-        self._tail.write(record)
+        self._tail.write(encode_record_header(number, payload, self._tail_salt))
+        self._tail.write(payload)
         self._tail.sync()
-        return Location(self._tail_segment, offset, len(record))
+        return Location(self._tail_segment, offset, RECORD_HEADER_BYTES + len(payload))
 
     def read(self, number: int, location: Location) -> bytes:
         """The block's bytes, checked.

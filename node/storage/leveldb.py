@@ -19,8 +19,8 @@ else:
     import plyvel  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 REMEDY = (
-    "Stop the node, move this directory away and start again: the node rebuilds it from the "
-    "blocks. If the blocks are damaged too, restore a backup"
+    "Stop the node, move this directory away and start again: it is made anew from the blocks, but "
+    "for private values, which only a backup has. If the blocks are damaged too, restore a backup"
 )
 
 

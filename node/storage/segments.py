@@ -79,10 +79,11 @@ def parse_segment_header(data: bytes, segment: int, path: str) -> bytes | None:
     return None
 
 
-def encode_record(number: int, payload: bytes, salt: bytes) -> bytes:
+def encode_record_header(number: int, payload: bytes, salt: bytes) -> bytes:
+    """What stands before the payload."""
     seed = zlib.crc32(salt)
     header = _RECORD.pack(RECORD_MAGIC, len(payload), number, zlib.crc32(payload, seed))
-    return b"%b%b%b" % (header, _CRC.pack(zlib.crc32(header, seed)), payload)
+    return header + _CRC.pack(zlib.crc32(header, seed))
 
 
 def parse_record_header(data: bytes, salt: bytes) -> RecordHeader | None:

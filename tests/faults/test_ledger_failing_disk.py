@@ -17,7 +17,7 @@ def open_ledger(directory: Path, files: FailingFiles) -> Ledger:
     return Ledger.open(directory, revalidate, backend)
 
 
-@pytest.mark.parametrize("changes", range(7))
+@pytest.mark.parametrize("changes", range(8))
 def test_a_failing_commit_is_a_fault_and_nothing_follows_it(tmp_path: Path, changes: int) -> None:
     disk = FailingFiles()
     ledger = open_ledger(tmp_path / "c", disk)
@@ -44,7 +44,7 @@ def test_a_failing_commit_is_a_fault_and_nothing_follows_it(tmp_path: Path, chan
         if ledger.height == 2:
             ledger.commit(given)
     else:
-        assert changes == 6, "a commit that begins a segment makes six changes"
+        assert changes == 7, "a commit that begins a segment makes seven changes"
     assert ledger.commit_hash == given.commit_hash
     ledger.close()
 
