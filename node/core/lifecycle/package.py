@@ -68,6 +68,8 @@ def parse_package(package: bytes) -> ChaincodePackage:
 
 
 def _read_files(package: bytes) -> dict[str, bytes]:
+    if not package:
+        raise LifecycleRefused("error reading as gzip stream: EOF")
     try:
         archive = gunzip(package, "package")
     except TongbanError as error:
@@ -75,7 +77,10 @@ def _read_files(package: bytes) -> dict[str, bytes]:
     try:
         return read_tar(archive, "package", strict=True)
     except TongbanError as error:
-        raise LifecycleRefused(f"error inspecting next tar header: {_reason(error)}") from None
+        reason = _reason(error)
+        if not reason.startswith("tar entry "):  # an entry that is no file says so itself
+            reason = f"error inspecting next tar header: {reason}"
+        raise LifecycleRefused(reason) from None
 
 
 def _reason(error: TongbanError) -> str:
