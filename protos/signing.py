@@ -99,11 +99,64 @@ def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> None:
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, message)
             return
-        if not is_low_s(signature, key.curve):
+        r, s = _read_signature(signature)
+        if s > GROUP_ORDERS[key.curve.name] // 2:
             raise InvalidSignature("expected a DER signature with low S")
-        key.verify(signature, message, _SHA256)
+        key.verify(encode_dss_signature(r, s), message, _SHA256)
     except _CryptographyInvalidSignature:
         raise InvalidSignature("the signature does not match the message and the key") from None
+
+
+def _read_signature(data: bytes) -> tuple[int, int]:
+    """The numbers of a DER signature, read as leniently as Go's encoding/asn1 does for every Fabric
+    node (fabric-lib-go bccsp/utils/ecdsa.go): bytes after them count for nothing, whether inside
+    the SEQUENCE or behind it. Were we stricter, one peer would call a transaction valid and another
+    would not.
+
+    Raises:
+        InvalidSignature: there are no two positive integers.
+    """
+    try:
+        return decode_dss_signature(data)
+    except ValueError:
+        pass
+    content, _ = _read_element(data, 0x30)
+    first, rest = _read_element(content, 0x02)
+    second, _ = _read_element(rest, 0x02)
+    r, s = (int.from_bytes(one, "big", signed=True) for one in (first, second))
+    if r <= 0 or s <= 0:
+        raise InvalidSignature("expected positive numbers in the signature")
+    return r, s
+
+
+def _read_element(data: bytes, tag: int) -> tuple[bytes, bytes]:
+    """Content of the DER element that the data starts with, and what follows it."""
+    malformed = InvalidSignature("expected a DER signature")
+    if len(data) < 2 or data[0] != tag:
+        raise malformed
+    size, start = data[1], 2
+    if size >= 0x80:
+        start += size & 0x7F
+        digits = data[2:start]
+        if not 1 <= len(digits) <= 3 or digits[0] == 0:
+            raise malformed
+        size = int.from_bytes(digits, "big")
+        if size < 0x80:
+            raise malformed
+    content = data[start : start + size]
+    if len(data) < start + size:
+        raise malformed
+    if tag == 0x02 and not _is_minimal_integer(content):
+        raise malformed
+    return content, data[start + size :]
+
+
+def _is_minimal_integer(content: bytes) -> bool:
+    if len(content) < 2:
+        return len(content) == 1
+    return not (content[0] == 0 and content[1] < 0x80) and not (
+        content[0] == 0xFF and content[1] >= 0x80
+    )
 
 
 def load_private_key(pem: bytes) -> PrivateKey:

@@ -215,6 +215,9 @@ def _read(channel_id: str, config: Config) -> ChannelConfig:
         and ("Capabilities" in values or "Capabilities" in application_values)
     ):
         raise InvalidConfig("/Channel", "cannot enable capabilities without orderer support first")
+    addresses = value_of(values, "OrdererAddresses", channel_values_pb2.OrdererAddresses).addresses
+    if "V3_0" in capabilities:
+        _check_endpoints(tuple(addresses), orderer_orgs)
     msps = MspManager(reader.msps)
     return ChannelConfig(
         channel_id=channel_id,
@@ -227,9 +230,7 @@ def _read(channel_id: str, config: Config) -> ChannelConfig:
         application_orgs=application_orgs,
         orderer_orgs=orderer_orgs,
         orderer=_orderer_parameters(orderer_values) if has_orderer else _NO_ORDERER,
-        global_orderer_addresses=tuple(
-            value_of(values, "OrdererAddresses", channel_values_pb2.OrdererAddresses).addresses
-        ),
+        global_orderer_addresses=tuple(addresses),
         acls=_acls(application_values),
         has_application="Application" in group.groups,
     )
@@ -253,6 +254,17 @@ def _check_hashing(values: Mapping[str, Message]) -> None:
         raise InvalidConfig(
             "/Channel/BlockDataHashingStructure", f"expected {_BLOCK_DATA_WIDTH}, found {width}"
         )
+
+
+def _check_endpoints(addresses: tuple[str, ...], orderers: Mapping[str, OrgConfig]) -> None:
+    """With V3_0, orderers are found through their organizations only."""
+    if addresses:
+        raise InvalidConfig(
+            "/Channel/OrdererAddresses", "expected none with capability V3_0, but in organizations"
+        )
+    for name, org in orderers.items():
+        if not org.orderer_endpoints:
+            raise InvalidConfig(f"/Channel/Orderer/{name}", "expected Endpoints with V3_0")
 
 
 def _capabilities(values: Mapping[str, Message]) -> frozenset[str]:

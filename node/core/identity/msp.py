@@ -8,7 +8,7 @@ root through a CA that has no configured CA below it, it is not revoked, and its
 from typing import NamedTuple, assert_never
 
 from tongban.node.core.errors import InvalidIdentity, InvalidMspConfig, UnknownIdentity
-from tongban.node.core.identity.chains import ChainCertificate, NoSingleChain
+from tongban.node.core.identity.chains import Chain, ChainCertificate, NoSingleChain
 from tongban.node.core.identity.identity import Identity, certificate_digest, serialize_identity
 from tongban.node.core.identity.msp_setup import Trust, sanitize_certificate, set_up_trust
 from tongban.node.core.identity.principals import (
@@ -191,8 +191,6 @@ class Msp:
         return standing
 
     def _judge(self, identity: Identity) -> _Standing:
-        if not identity.has_usable_key or (identity.has_ed25519_key and not self._ed25519):
-            return _Standing("its key is of a kind that is not supported", b"")
         certificate = identity.chain_certificate
         if certificate.is_ca:
             return _Standing("a CA certificate cannot be used as an identity", b"")
@@ -204,16 +202,29 @@ class Msp:
             return _Standing("expected a chain of length at least 2, found a root", b"")
         if chain[1].der in self._trust.inner_nodes:
             return _Standing("its issuer has configured CAs below it and may not issue it", b"")
+        certifiers = self._trust.certifiers_digest(chain[1:])
+        refusal = (
+            self._key_refusal(identity)
+            or self._revocation_refusal(chain)
+            or self._unit_refusal(identity, certifiers)
+        )
+        return _Standing(refusal, certifiers)
+
+    def _key_refusal(self, identity: Identity) -> str:
+        """Empty if signatures of the identity's key are accepted; so below."""
+        if not identity.has_usable_key or (identity.has_ed25519_key and not self._ed25519):
+            return "its key is of a kind that is not supported"
+        return ""
+
+    def _revocation_refusal(self, chain: Chain) -> str:
         for revocation in self._trust.revocations:
             if revocation.authority_key_id is None:
-                return _Standing("a revocation list of its MSP names no authority", b"")
-            if revocation.revokes(certificate, chain[1]):
-                return _Standing("the certificate has been revoked", b"")
-        certifiers = self._trust.certifiers_digest(chain[1:])
-        return _Standing(self._unit_refusal(identity, certifiers), certifiers)
+                return "a revocation list of its MSP names no authority"
+            if revocation.revokes(chain[0], chain[1]):
+                return "the certificate has been revoked"
+        return ""
 
     def _unit_refusal(self, identity: Identity, certifiers: bytes) -> str:
-        """Empty if the units of an identity with this chain are in order."""
         wanted = self._trust.unit_certifiers
         if wanted and not any(certifiers in wanted.get(unit, ()) for unit in identity.units):
             return "none of its organizational units is one that its MSP asks for"

@@ -184,6 +184,8 @@ def check_authority(
     chain = store.only_chain(authority)
     if len(chain) > 1:
         for revocation in revocations:
+            if revocation.authority_key_id is None:
+                raise InvalidMspConfig(mspid, "a revocation list names no authority")
             if revocation.revokes(authority, chain[1]):
                 raise InvalidMspConfig(mspid, f"CA certificate {serial} has been revoked")
     return chain

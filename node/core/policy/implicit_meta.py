@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from tongban.node.core.errors import InvalidPolicy
 from tongban.node.core.identity import Identity
+from tongban.node.core.lru import LruCache
+from tongban.node.core.policy.signature_policy import VERDICTS_MAX
 from tongban.node.core.policy.verdict import Policy, PolicyVerdict
 from tongban.protos import policies_pb2
 from tongban.protos.policies_pb2 import SignaturePolicy, SignaturePolicyEnvelope
@@ -42,11 +44,20 @@ class ImplicitMetaPolicy:
         self._rule = _RULE_NAMES.get(definition.rule, str(definition.rule))
         self._children = [children[group] for group in sorted(children)]
         self.threshold = _threshold(definition.rule, len(children))
+        self._verdicts: LruCache[tuple[Identity, ...], PolicyVerdict] = LruCache(VERDICTS_MAX)
 
     def __str__(self) -> str:
         return f"{self._rule} {self._name}"
 
     def evaluate(self, identities: Sequence[Identity]) -> PolicyVerdict:
+        key = tuple(identities)
+        verdict = self._verdicts.find(key)
+        if verdict is None:
+            verdict = self._evaluate(key)
+            self._verdicts.put(key, verdict)
+        return verdict
+
+    def _evaluate(self, identities: tuple[Identity, ...]) -> PolicyVerdict:
         verdicts = [child.evaluate(identities) for child in self._children]
         held = sum(verdict.satisfied for verdict in verdicts)
         satisfied = held >= self.threshold

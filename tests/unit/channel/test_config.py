@@ -265,3 +265,21 @@ def test_anchor_peers_and_global_addresses_are_read(config: Config) -> None:
         "peer0.org1:7051"
     ]
     assert channel.orderer_addresses == ("orderer:7050",)
+
+
+def test_with_v3_orderers_are_found_through_their_organizations(
+    orgs: list[Organization], orderers: Organization
+) -> None:
+    config = build_channel_config(describe(orgs, [orderers], channel_capabilities=("V3_0",)))
+    ChannelConfig.from_config("mychannel", config)
+    root = config.channel_group
+    addresses = root.values["OrdererAddresses"]
+    addresses.value = channel_values_pb2.OrdererAddresses(
+        addresses=["orderer:7050"]
+    ).SerializeToString()
+    with pytest.raises(InvalidConfig, match="V3_0"):
+        ChannelConfig.from_config("mychannel", config)
+    del root.values["OrdererAddresses"]
+    del root.groups["Orderer"].groups["OrdererMSP"].values["Endpoints"]
+    with pytest.raises(InvalidConfig, match="Endpoints"):
+        ChannelConfig.from_config("mychannel", config)

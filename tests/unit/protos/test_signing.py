@@ -106,6 +106,61 @@ def test_any_bytes_are_a_signature_or_a_refusal(signature: bytes) -> None:
             verify_signature(key, b"message", signature)  # type: ignore[arg-type]
 
 
+def _parts(signature: bytes) -> tuple[bytes, bytes]:
+    r, s = decode_dss_signature(signature)
+
+    def integer(value: int) -> bytes:
+        body = value.to_bytes(value.bit_length() // 8 + 1, "big")
+        return bytes([2, len(body)]) + body
+
+    return integer(r), integer(s)
+
+
+def _sequence(content: bytes) -> bytes:
+    size = len(content)
+    return bytes([0x30, size] if size < 0x80 else [0x30, 0x81, size]) + content
+
+
+def test_bytes_behind_the_numbers_count_for_nothing_as_in_go() -> None:
+    key = key_of("P-256")
+    signature = sign(key, b"message")
+    r, s = _parts(signature)
+    assert _sequence(r + s) == signature
+    for lenient in (
+        signature + b"\x00",
+        signature + signature,
+        _sequence(r + s + b"\x05\x00"),
+        _sequence(r + s + b"x" * 100),
+    ):
+        verify_signature(key.public_key(), b"message", lenient)
+        with pytest.raises(InvalidSignature):
+            verify_signature(key.public_key(), b"another", lenient)
+    with pytest.raises(InvalidSignature, match="low S"):
+        verify_signature(key.public_key(), b"message", high(signature, key) + b"\x00")
+
+
+def test_other_departures_from_der_are_refused_as_in_go() -> None:
+    key = key_of("P-256")
+    r, s = _parts(sign(key, b"message"))
+    padded = bytes([2, len(r) - 1]) + b"\x00" + r[2:]
+    for refused in (
+        b"\x31" + _sequence(r + s)[1:],
+        _sequence(r),
+        _sequence(s[:-1] + r),
+        _sequence(b"\x02\x00" + s),
+        _sequence(padded + s),
+        _sequence(b"\x02\x01\xff" + s),
+        _sequence(b"\x02\x01\x00" + s) + b"\x00",
+        b"\x30\x81" + bytes([len(r + s)]) + r + s,
+        b"\x30\x82\x00" + bytes([len(r + s)]) + r + s,
+        b"\x30\x80" + r + s + b"\x00\x00",
+        b"\x30\x85\x01\x00\x00\x00\x00" + r + s,
+        _sequence(r + s)[:-1],
+    ):
+        with pytest.raises(InvalidSignature):
+            verify_signature(key.public_key(), b"message", refused)
+
+
 def test_ed25519_signs_the_message_itself() -> None:
     signer = KeySigner(b"creator", new_key("Ed25519"))  # type: ignore[arg-type]
     signature = signer.sign(b"message")
