@@ -1,6 +1,7 @@
 """Contracts in real worker processes: calls, concurrency, starting, stopping, starting again."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.contract_workers import Bench, StateTwin, a_bench, a_call, a_package
+from tongban.contracts.packaging import build_project
 from tongban.node.core.errors import Overloaded, ShuttingDown
-from tongban.node.core.package import PythonPackage
+from tongban.node.core.package import PythonPackage, parse_python_package
 from tongban.node.runtime.contract_host import (
     ContractEvent,
     ContractNotLaunched,
@@ -154,6 +156,22 @@ def test_a_contract_reads_writes_tells_and_fails(caplog: pytest.LogCaptureFixtur
     run(scenario)
     lines = [record.getMessage() for record in caplog.records if record.name == "tongban.contract"]
     assert lines[:3] == ["main [tx] put 键 k", "main [tx] line one", "main [tx] line two"]
+
+
+def test_the_sample_runs_as_it_is_packaged() -> None:
+    sample = Path(__file__).parents[2] / "contracts/samples/asset_transfer"
+    package = parse_python_package(build_project(sample).content)
+
+    async def scenario(bench: Bench) -> None:
+        assert (await bench.run("InitLedger", tx_id="init")).response.status == 200
+        bench.committed = bench.last("init").values()
+        assets = json.loads((await bench.run("GetAllAssets")).response.payload)
+        assert sorted(asset["ID"] for asset in assets) == sorted(bench.committed)
+        missing = await bench.run("ReadAsset", "none")
+        assert missing.response.status == 500
+        assert "none" in missing.response.message
+
+    run(scenario, package=package)
 
 
 @slow
