@@ -24,9 +24,11 @@ def build_changes(
     batch: list[Change] = [(key, None) for key in due]
     for gone in given.expired:
         batch.append((layout.state_key(gone.namespace, gone.key), None))
-    _add_state(batch, given)
-    _add_transactions(batch, given, is_known_tx)
-    _add_history(batch, given)
+    block = encode_order_preserving(given.number)
+    versions = [block + encode_order_preserving(tx_num) for tx_num in range(len(given.tx_ids))]
+    _add_state(batch, given, versions)
+    _add_transactions(batch, given, versions, is_known_tx)
+    _add_history(batch, given, versions)
     written = layout.encode_number(given.number)
     for expiry in given.expiries:
         key = layout.expiry_key(expiry.expires_at_block, expiry.namespace, expiry.key)
@@ -37,9 +39,9 @@ def build_changes(
     return batch
 
 
-def _add_state(batch: list[Change], given: CommitInput) -> None:
-    block_bytes = encode_order_preserving(given.number)
-    versions: dict[int, bytes] = {}
+def _add_state(batch: list[Change], given: CommitInput, versions: list[bytes]) -> None:
+    number = given.number
+    encode = layout.encode_value
     for namespace, changed in given.updates.values.items():
         prefix = layout.state_prefix(namespace)
         for key, value in changed.items():
@@ -47,47 +49,35 @@ def _add_state(batch: list[Change], given: CommitInput) -> None:
                 batch.append((prefix + key, None))
                 continue
             block_num, tx_num = value.version
-            assert block_num == given.number
-            version = versions.get(tx_num)
-            if version is None:
-                version = versions[tx_num] = block_bytes + encode_order_preserving(tx_num)
-            batch.append((prefix + key, layout.encode_value(value, version)))
+            assert block_num == number
+            batch.append((prefix + key, encode(value, versions[tx_num])))
     if given.config is not None:
-        version_of_config = Version(given.number, 0)
-        stored = layout.encode_value(
-            VersionedValue(given.config, version_of_config),
-            layout.encode_version(version_of_config),
-        )
+        version = Version(number, 0)
+        stored = encode(VersionedValue(given.config, version), layout.encode_version(version))
         batch.append((layout.state_key(CONFIG_NAMESPACE, CONFIG_KEY), stored))
 
 
 def _add_transactions(
-    batch: list[Change], given: CommitInput, is_known_tx: Callable[[str], bool]
+    batch: list[Change],
+    given: CommitInput,
+    versions: list[bytes],
+    is_known_tx: Callable[[str], bool],
 ) -> None:
-    block_bytes = encode_order_preserving(given.number)
     seen: set[str] = set()
-    for tx_num, tx_id in enumerate(given.tx_ids):
+    for tx_id, version, code in zip(given.tx_ids, versions, given.flags, strict=True):
         if not tx_id or tx_id in seen:
             continue
         seen.add(tx_id)
-        code = given.flags[tx_num]
         if code in NEW_TX_ID_CODES or not is_known_tx(tx_id):
-            place = b"%b%b%c" % (block_bytes, encode_order_preserving(tx_num), code)
-            batch.append((layout.tx_key(tx_id), place))
+            batch.append((layout.tx_key(tx_id), b"%b%c" % (version, code)))
 
 
-def _add_history(batch: list[Change], given: CommitInput) -> None:
-    block_bytes = encode_order_preserving(given.number)
-    prefixes: dict[str, bytes] = {}
+def _add_history(batch: list[Change], given: CommitInput, versions: list[bytes]) -> None:
+    prefixes: dict[tuple[str, int], bytes] = {}
     for namespace, key, tx_num in given.history:
-        prefix = prefixes.get(namespace)
+        size = len(key)
+        prefix = prefixes.get((namespace, size))
         if prefix is None:
-            prefix = prefixes[namespace] = layout.history_namespace_prefix(namespace)
-        place = b"%b%b%b%b%b" % (
-            prefix,
-            encode_order_preserving(len(key)),
-            key,
-            block_bytes,
-            encode_order_preserving(tx_num),
-        )
-        batch.append((place, b""))
+            prefix = layout.history_namespace_prefix(namespace) + encode_order_preserving(size)
+            prefixes[namespace, size] = prefix
+        batch.append((b"%b%b%b" % (prefix, key, versions[tx_num]), b""))
