@@ -49,15 +49,16 @@ def call(
 def test_the_ledger_answers_queries(peer: EndorsingPeer) -> None:
     last = peer.channel.blocks[-1]
     digest = peer.channel.last_header_hash
-    for args, expected in [
-        (("GetBlockByNumber", "mychannel", "1"), last),
-        (("GetBlockByNumber", "mychannel", str(2**64 - 1)), last),
-        (("GetBlockByHash", "mychannel", digest), last),
-        (("GetBlockByTxID", "mychannel", "known"), last),
-    ]:
-        response = call(peer, "qscc", *args, channel_id="mychannel")
+    calls: list[tuple[str, str | bytes]] = [
+        ("GetBlockByNumber", "1"),
+        ("GetBlockByNumber", str(2**64 - 1)),
+        ("GetBlockByHash", digest),
+        ("GetBlockByTxID", "known"),
+    ]
+    for function, arg in calls:
+        response = call(peer, "qscc", function, "mychannel", arg, channel_id="mychannel")
         assert response.response.status == 200, response.response.message
-        assert response.response.payload == expected
+        assert response.response.payload == last
         assert response.HasField("endorsement"), "tools check that the peer vouches for it"
     response = call(peer, "qscc", "GetChainInfo", "mychannel", channel_id="mychannel")
     info = ledger_info_pb2.BlockchainInfo.FromString(response.response.payload)
