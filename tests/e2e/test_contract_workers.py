@@ -293,7 +293,7 @@ def test_a_transaction_that_waits_too_long_fails_and_the_worker_stays() -> None:
         assert (await bench.run("put", "k", "v")).response.status == 200
         assert bench.host.status()[0].starts == 1
 
-    run(scenario, WorkerSettings(execute_timeout_s=0.3))
+    run(scenario, WorkerSettings(execute_timeout_s=0.6, hold_max_s=0.1))
 
 
 @slow

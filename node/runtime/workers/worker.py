@@ -260,6 +260,11 @@ class Worker(asyncio.Protocol):
     def _is_held(self) -> bool:
         return self._loop.time() - self._progress_at > self._settings.hold_max_s
 
+    def _is_stuck(self) -> bool:
+        """It should be doing something and shows no sign of it."""
+        is_due = any(not running.is_asking for running in self.running.values())
+        return is_due and self._is_held()
+
     def _tick(self) -> None:
         """Look at the process: deadlines, who holds the CPU, memory."""
         self._tick_handle = None
@@ -284,7 +289,7 @@ class Worker(asyncio.Protocol):
             if running.deadline > now or self.is_lost:
                 return  # they are in the order of their deadlines
             held_by = self.held_by
-            if self._progress[1] == running.number or (self._is_held() and held_by is None):
+            if self._progress[1] == running.number or (held_by is None and self._is_stuck()):
                 _log.error("%s: killed, it held the CPU to its deadline", running.call.tx_id)
                 self.kill(running, ContractTimedOut())
             elif held_by is None:
