@@ -9,7 +9,7 @@ from ..core.calls import Call, ContractAddress, to_call
 from ..core.commands import Flow
 from ..core.flows import Committed
 from ..core.pipeline import Outcome
-from ..core.proposal import NONCE_BYTES, Moment
+from ..core.proposal import NONCE_BYTES, Moment, ProposalBuilder
 from .runner import run_many
 from .steps import Client, Commit, Proposal
 
@@ -30,6 +30,10 @@ class Contract:
     def __init__(self, address: ContractAddress, client: Client) -> None:
         self.address = address
         self._client = client
+        party = client.party
+        self._builder = ProposalBuilder(
+            address.channel_id, address.chaincode_name, party.creator, party.tls_certificate_hash
+        )
 
     def new_proposal(
         self,
@@ -133,4 +137,4 @@ class Contract:
     def _propose(self, call: Call) -> Proposal:
         moment = Moment(os.urandom(NONCE_BYTES), time.time_ns())
         invocation = self.address.invocation(call)
-        return Proposal.build(invocation, self._client.party, moment).of(self._client)
+        return Proposal.build(self._builder, invocation, moment).of(self._client)

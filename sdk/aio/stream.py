@@ -5,6 +5,7 @@ something is asked, and again when it breaks while something is open.
 """
 
 import asyncio
+from contextlib import suppress
 
 import grpc
 
@@ -16,6 +17,10 @@ from ..core.commands import Command, Failure, Pause
 from ..core.session import Handle, Session
 from ..core.transport import OnAnswer, Withdrawal
 from ..errors import StatusCode
+
+GREETING_S = 0.25
+"""How long our hello waits for the gateway's. Writing to a stream that the other side has just
+refused makes grpc.aio forget why, and nothing else could be sent before the gateway's hello."""
 
 _Call = grpc.aio.StreamStreamCall[bytes, bytes]
 
@@ -101,11 +106,13 @@ class StreamTransport:
         """Open a stream and use it until it ends; how it ended."""
         call = self._method()
         self._session.stream_started()
-        writer = self._loop.create_task(self._write(call))
+        greeted = asyncio.Event()
+        writer = self._loop.create_task(self._write(call, greeted))
         writer.add_done_callback(lambda _: call.cancel())
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 first = await call.read()
+            greeted.set()
             await self._read(call, first)
         except TimeoutError:
             return Failure(
@@ -136,8 +143,10 @@ class StreamTransport:
                 await call.details(),
             )
 
-    async def _write(self, call: _Call) -> None:
+    async def _write(self, call: _Call, greeted: asyncio.Event) -> None:
         try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(greeted.wait(), GREETING_S)
             while True:
                 self._to_send.clear()
                 while frame := self._session.next_frame(self._loop.time()):

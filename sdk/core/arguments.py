@@ -24,6 +24,8 @@ def encode_argument(value: object) -> bytes:
         TypeError: there is no JSON form for a value of this type.
         ValueError: a number that JSON has not (NaN, infinity), or a datetime without a zone.
     """
+    if type(value) is str:
+        return value.encode()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     plain = _plain(value)

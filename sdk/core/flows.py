@@ -8,18 +8,13 @@ cannot do it twice.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tongban.protos.common_pb2 import Envelope
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.gateway_pb2 import (
     CommitStatusResponse,
-    EndorseRequest,
     EndorseResponse,
-    EvaluateRequest,
     EvaluateResponse,
     SignedCommitStatusRequest,
-    SubmitRequest,
 )
-from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.transaction_pb2 import TxValidationCode
 
 from ..errors import (
@@ -44,7 +39,8 @@ from .commands import (
     Ticket,
     Timeouts,
 )
-from .prepared import Prepared, is_as_proposed, parse_prepared
+from .prepared import Prepared, check_prepared
+from .requests import build_endorse_request, build_evaluate_request, build_submit_request
 from .signable import (
     Party,
     SignableCommit,
@@ -98,15 +94,7 @@ def evaluate(proposal: SignableProposal, party: Party, timeout_s: float) -> Flow
         EvaluateError: no peer could answer, or the contract refused.
     """
     proposal.sign_by(party)
-    request = EvaluateRequest(
-        transaction_id=proposal.transaction_id,
-        channel_id=proposal.channel_id,
-        proposed_transaction=SignedProposal(
-            proposal_bytes=proposal.message, signature=proposal.signature
-        ),
-        target_organizations=proposal.organizations,
-    )
-    answer = yield Evaluate(request.SerializeToString(), timeout_s)
+    answer = yield Evaluate(build_evaluate_request(proposal), timeout_s)
     if isinstance(answer, Failure):
         raise EvaluateError(proposal.transaction_id, answer.code, answer.message, answer.details)
     assert isinstance(answer, EvaluateResponse)
@@ -123,36 +111,19 @@ def endorse(
             than the one proposed.
     """
     proposal.sign_by(party)
-    request = EndorseRequest(
-        transaction_id=proposal.transaction_id,
-        channel_id=proposal.channel_id,
-        proposed_transaction=SignedProposal(
-            proposal_bytes=proposal.message, signature=proposal.signature
-        ),
-        endorsing_organizations=proposal.organizations,
-    )
-    answer = yield Endorse(request.SerializeToString(), timeout_s)
+    answer = yield Endorse(build_endorse_request(proposal), timeout_s)
     if isinstance(answer, Failure):
         raise EndorseError(proposal.transaction_id, answer.code, answer.message, answer.details)
     assert isinstance(answer, EndorseResponse)
     payload = answer.prepared_transaction.payload
-    return payload, _checked(payload, proposal)
-
-
-def _checked(payload: bytes, proposal: SignableProposal) -> Prepared:
     try:
-        prepared = parse_prepared(payload)
+        return payload, check_prepared(payload, proposal.facts)
     except MalformedMessage as error:
-        raise EndorseError(
-            proposal.transaction_id, StatusCode.INTERNAL, f"the gateway's answer: {error}"
-        ) from None
-    if not is_as_proposed(prepared, proposal.facts):
         raise EndorseError(
             proposal.transaction_id,
             StatusCode.INTERNAL,
-            "the gateway prepared another transaction than the one proposed; it was not signed",
-        )
-    return prepared
+            f"the gateway's answer was not signed: {error}",
+        ) from None
 
 
 def submit(
@@ -184,13 +155,8 @@ def _submit_command(
             request=message, signature=party.sign(message)
         ).SerializeToString()
 
-    request = SubmitRequest(
-        transaction_id=transaction_id,
-        channel_id=channel_id,
-        prepared_transaction=Envelope(payload=transaction.message, signature=transaction.signature),
-    )
     return Submit(
-        request=request.SerializeToString(),
+        request=build_submit_request(transaction),
         timeout_s=timeouts.submit_s,
         commit_timeout_s=timeouts.commit_status_s,
         status_request=None if party.sign is None else signed_status_request,

@@ -1,8 +1,6 @@
 """Frames of the streaming gateway as bytes.
 
-Requests are serialized already when they come here. A message field is a tag, a length and its
-bytes (protobuf encoding guide), so they are put into frames without being parsed or copied field by
-field; a test compares with what the message classes write.
+Requests are serialized already when they come here, and are put into frames as they are.
 """
 
 from tongban.protos.codec import parse
@@ -12,6 +10,7 @@ from tongban.protos.stream_pb2 import Failed, GatewayFrame, GatewayMessage, Hell
 
 from ..errors import ErrorDetail, StatusCode, status_code
 from .commands import Failure
+from .fields import encode_field, encode_size, tag_of
 
 PROTOCOL_VERSION = 1
 """Of the frames in protos/stream.proto."""
@@ -19,18 +18,12 @@ PROTOCOL_VERSION = 1
 SERVER_REQUESTS_MAX = 16
 """Requests that we let a gateway have open. We serve none; a newer one learns so by asking."""
 
-_BYTES = 2
-"""Wire type of length-delimited fields."""
-
-
-def _tag(field_number: int) -> bytes:
-    return encode_uvarint(field_number << 3 | _BYTES)
-
-
-_FIELDS = {field.name: field.number for field in GatewayMessage.DESCRIPTOR.fields}
-_TAGS = {name: _tag(number) for name, number in _FIELDS.items()}
-_MESSAGES_TAG = _tag(GatewayFrame.MESSAGES_FIELD_NUMBER)
-_HELLO_TAG = _tag(GatewayFrame.HELLO_FIELD_NUMBER)
+_TAGS = {
+    body.name: tag_of(GatewayMessage, body.name)
+    for body in GatewayMessage.DESCRIPTOR.oneofs_by_name["body"].fields
+}
+_MESSAGES_TAG = tag_of(GatewayFrame, "messages")
+_HELLO_TAG = tag_of(GatewayFrame, "hello")
 
 
 def encode_hello(software: str) -> bytes:
@@ -38,7 +31,7 @@ def encode_hello(software: str) -> bytes:
     hello = Hello(
         version=PROTOCOL_VERSION, window=SERVER_REQUESTS_MAX, software=software
     ).SerializeToString()
-    return _HELLO_TAG + encode_uvarint(len(hello)) + hello
+    return encode_field(_HELLO_TAG, hello)
 
 
 def encode_message(message_id: int, deadline_ms: int, body: str, content: bytes) -> bytes:
@@ -46,8 +39,8 @@ def encode_message(message_id: int, deadline_ms: int, body: str, content: bytes)
     head = b"\x08" + encode_uvarint(message_id)
     if deadline_ms:
         head += b"\x10" + encode_uvarint(deadline_ms)
-    head += _TAGS[body] + encode_uvarint(len(content))
-    return _MESSAGES_TAG + encode_uvarint(len(head) + len(content)) + head + content
+    head += _TAGS[body] + encode_size(len(content))
+    return b"".join((_MESSAGES_TAG, encode_size(len(head) + len(content)), head, content))
 
 
 def encode_cancel(message_id: int) -> bytes:

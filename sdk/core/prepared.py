@@ -14,6 +14,7 @@ from tongban.protos.proposal_pb2 import ChaincodeAction, ChaincodeProposalPayloa
 from tongban.protos.proposal_response_pb2 import ProposalResponsePayload
 from tongban.protos.transaction_pb2 import ChaincodeActionPayload, Transaction
 
+from .fields import encode_field, tag_of
 from .proposal import ProposalFacts
 
 
@@ -23,10 +24,6 @@ class Prepared:
 
     channel_id: str
     transaction_id: str
-    channel_header: bytes
-    signature_header: bytes
-    call: bytes
-    """The serialized ChaincodeInvocationSpec that was endorsed."""
     result: bytes
     """What the contract function returned."""
 
@@ -47,17 +44,33 @@ def parse_prepared(payload_bytes: bytes) -> Prepared:
     return Prepared(
         channel_id=header.channel_id,
         transaction_id=header.tx_id,
-        channel_header=payload.header.channel_header,
-        signature_header=payload.header.signature_header,
-        call=parse(ChaincodeProposalPayload, action.chaincode_proposal_payload).input,
         result=parse(ChaincodeAction, answer.extension).response.payload,
     )
 
 
-def is_as_proposed(prepared: Prepared, proposal: ProposalFacts) -> bool:
-    """Whether signing this transaction is agreeing to nothing but the proposal."""
-    return (
-        prepared.channel_header == proposal.channel_header
-        and prepared.signature_header == proposal.signature_header
-        and prepared.call == proposal.call
+def check_prepared(payload_bytes: bytes, proposal: ProposalFacts) -> Prepared:
+    """Read the payload of the envelope that a gateway made of this proposal.
+
+    Raises:
+        MalformedMessage: signing it would agree to something else than the proposal.
+    """
+    payload = parse(Payload, payload_bytes)
+    actions = parse(Transaction, payload.data).actions
+    if len(actions) != 1:
+        raise MalformedMessage("Transaction", f"expected one action, found {len(actions)}")
+    action = parse(ChaincodeActionPayload, actions[0].payload)
+    if not (
+        payload.header.channel_header == proposal.channel_header
+        and payload.header.signature_header == proposal.signature_header
+        and action.chaincode_proposal_payload == encode_field(_INPUT, proposal.call)
+    ):
+        raise MalformedMessage("Transaction", "it is another transaction than the one proposed")
+    answer = parse(ProposalResponsePayload, action.action.proposal_response_payload)
+    return Prepared(
+        channel_id=proposal.channel_id,
+        transaction_id=proposal.transaction_id,
+        result=parse(ChaincodeAction, answer.extension).response.payload,
     )
+
+
+_INPUT = tag_of(ChaincodeProposalPayload, "input")

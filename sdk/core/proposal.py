@@ -21,6 +21,8 @@ from tongban.protos.proposal_pb2 import (
     Proposal,
 )
 
+from .fields import encode_field, tag_of
+
 NONCE_BYTES = 24
 """Random bytes in a signature header; every official client takes as many."""
 
@@ -61,39 +63,88 @@ class ProposalFacts:
     """The serialized ChaincodeInvocationSpec."""
 
 
+class ProposalBuilder:
+    """Builds the proposals of one creator to one chaincode of one channel.
+
+    What is the same in all of them is serialized once: proposals are most of a client's own work.
+    """
+
+    def __init__(
+        self,
+        channel_id: str,
+        chaincode_name: str,
+        creator: bytes,
+        tls_certificate_hash: bytes = b"",
+    ) -> None:
+        self._channel_id = channel_id
+        self._creator = creator
+        chaincode = ChaincodeID(name=chaincode_name)
+        self._kind = ChannelHeader(type=HeaderType.ENDORSER_TRANSACTION).SerializeToString()
+        self._channel = ChannelHeader(channel_id=channel_id).SerializeToString()
+        self._rest = ChannelHeader(
+            extension=ChaincodeHeaderExtension(chaincode_id=chaincode).SerializeToString(),
+            tls_cert_hash=tls_certificate_hash,
+        ).SerializeToString()
+        self._signer = SignatureHeader(creator=creator).SerializeToString()
+        self._spec = Spec(type=Spec.Type.NODE, chaincode_id=chaincode).SerializeToString()
+
+    def build(self, invocation: Invocation, moment: Moment) -> tuple[ProposalFacts, bytes]:
+        """A serialized Proposal, whose bytes the creator signs, and what it says."""
+        transaction_id = compute_tx_id(moment.nonce, self._creator)
+        seconds, nanos = divmod(moment.timestamp_ns, 1_000_000_000)
+        timestamp = Timestamp(seconds=seconds, nanos=nanos).SerializeToString()
+        channel_header = b"".join(
+            (
+                self._kind,
+                encode_field(_TIMESTAMP, timestamp),
+                self._channel,
+                encode_field(_TX_ID, transaction_id.encode()),
+                self._rest,
+            )
+        )
+        signature_header = self._signer + encode_field(_NONCE, moment.nonce)
+        call = self._call(invocation)
+        header = encode_field(_CHANNEL_HEADER, channel_header) + encode_field(
+            _SIGNATURE_HEADER, signature_header
+        )
+        payload = encode_field(_INPUT, call)
+        if invocation.transient:
+            payload += ChaincodeProposalPayload(
+                TransientMap=invocation.transient
+            ).SerializeToString()
+        facts = ProposalFacts(
+            self._channel_id, transaction_id, channel_header, signature_header, call
+        )
+        return facts, encode_field(_HEADER, header) + encode_field(_PAYLOAD, payload)
+
+    def _call(self, invocation: Invocation) -> bytes:
+        arguments = b"".join([encode_field(_ARGS, argument) for argument in invocation.args])
+        if invocation.is_init:
+            arguments += ChaincodeInput(is_init=True).SerializeToString()
+        return encode_field(_SPEC, self._spec + encode_field(_CHAINCODE_INPUT, arguments))
+
+
+_TIMESTAMP = tag_of(ChannelHeader, "timestamp")
+_TX_ID = tag_of(ChannelHeader, "tx_id")
+_NONCE = tag_of(SignatureHeader, "nonce")
+_CHANNEL_HEADER = tag_of(Header, "channel_header")
+_SIGNATURE_HEADER = tag_of(Header, "signature_header")
+_INPUT = tag_of(ChaincodeProposalPayload, "input")
+_HEADER = tag_of(Proposal, "header")
+_PAYLOAD = tag_of(Proposal, "payload")
+_ARGS = tag_of(ChaincodeInput, "args")
+_SPEC = tag_of(ChaincodeInvocationSpec, "chaincode_spec")
+_CHAINCODE_INPUT = tag_of(Spec, "input")
+
+
 def build_proposal(
     invocation: Invocation, creator: bytes, moment: Moment, tls_certificate_hash: bytes = b""
 ) -> tuple[ProposalFacts, bytes]:
     """A serialized Proposal, whose bytes the creator signs, and what it says."""
-    transaction_id = compute_tx_id(moment.nonce, creator)
-    chaincode = ChaincodeID(name=invocation.chaincode_name)
-    seconds, nanos = divmod(moment.timestamp_ns, 1_000_000_000)
-    channel_header = ChannelHeader(
-        type=HeaderType.ENDORSER_TRANSACTION,
-        timestamp=Timestamp(seconds=seconds, nanos=nanos),
-        channel_id=invocation.channel_id,
-        tx_id=transaction_id,
-        extension=ChaincodeHeaderExtension(chaincode_id=chaincode).SerializeToString(),
-        tls_cert_hash=tls_certificate_hash,
+    builder = ProposalBuilder(
+        invocation.channel_id, invocation.chaincode_name, creator, tls_certificate_hash
     )
-    header = Header(
-        channel_header=channel_header.SerializeToString(),
-        signature_header=SignatureHeader(creator=creator, nonce=moment.nonce).SerializeToString(),
-    )
-    spec = ChaincodeInvocationSpec(
-        chaincode_spec=Spec(
-            type=Spec.Type.NODE,
-            chaincode_id=chaincode,
-            input=ChaincodeInput(args=invocation.args, is_init=invocation.is_init),
-        )
-    )
-    call = spec.SerializeToString()
-    payload = ChaincodeProposalPayload(input=call, TransientMap=invocation.transient)
-    proposal = Proposal(header=header.SerializeToString(), payload=payload.SerializeToString())
-    facts = ProposalFacts(
-        invocation.channel_id, transaction_id, header.channel_header, header.signature_header, call
-    )
-    return facts, proposal.SerializeToString()
+    return builder.build(invocation, moment)
 
 
 def parse_proposal(data: bytes) -> ProposalFacts:

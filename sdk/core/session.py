@@ -384,7 +384,8 @@ class Session:
     ) -> None:
         command = handle.command
         if isinstance(command, Endorse | Evaluate) and handle.drops > 1:
-            self._settle(handle, failure)
+            text = f"the stream broke twice: {failure.message}"
+            self._settle(handle, Failure(StatusCode.UNAVAILABLE, text))
         elif not isinstance(command, Submit):
             resent.append((handle, _BODY[type(command)]))
         elif command.status_request is not None:
@@ -396,7 +397,7 @@ class Session:
                 self._send_later(handle, "submit", now + RESUBMIT_AFTER_S)
         elif handle.is_accepted:
             text = f"{failure.message}; ask for the commit status with a signed request"
-            self._settle(handle, Failure(failure.code, text, (), True))
+            self._settle(handle, Failure(StatusCode.UNAVAILABLE, text, (), True))
         else:
             resent.append((handle, "submit"))
 

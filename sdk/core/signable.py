@@ -22,7 +22,7 @@ from tongban.protos.gateway_pb2 import (
 from tongban.protos.proposal_pb2 import SignedProposal
 
 from .prepared import Prepared, parse_prepared
-from .proposal import Invocation, Moment, ProposalFacts, build_proposal, parse_proposal
+from .proposal import Invocation, Moment, ProposalBuilder, ProposalFacts, parse_proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,8 @@ class SignableProposal(Signable):
         self.organizations = organizations
 
     @classmethod
-    def build(cls, invocation: Invocation, party: Party, moment: Moment) -> Self:
-        facts, message = build_proposal(
-            invocation, party.creator, moment, party.tls_certificate_hash
-        )
+    def build(cls, builder: ProposalBuilder, invocation: Invocation, moment: Moment) -> Self:
+        facts, message = builder.build(invocation, moment)
         return cls(message, facts, invocation.organizations)
 
     @classmethod

@@ -35,21 +35,6 @@ class Transport(Protocol):
     def start(self, command: Command, on_answer: OnAnswer) -> Withdrawal: ...
 
 
-class _Rerouted:
-    """A withdrawal whose command may have moved to another transport."""
-
-    __slots__ = ("current", "is_cancelled")
-
-    def __init__(self) -> None:
-        self.current: Withdrawal | None = None
-        self.is_cancelled = False
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
-        if self.current is not None:
-            self.current.cancel()
-
-
 class PreferStream:
     """The stream until the gateway turns out not to speak it, unary calls from then on.
 
@@ -57,29 +42,52 @@ class PreferStream:
     """
 
     def __init__(self, stream: Transport, unary: Transport, *, may_fall_back: bool) -> None:
-        self._stream = stream
-        self._unary = unary
-        self._may_fall_back = may_fall_back
+        self.stream = stream
+        self.unary = unary
+        self.may_fall_back = may_fall_back
         self.is_streaming = True
 
     def start(self, command: Command, on_answer: OnAnswer) -> Withdrawal:
-        if not self.is_streaming and not isinstance(command, AwaitVerdict):
-            return self._unary.start(command, on_answer)
-        withdrawal = _Rerouted()
+        if self.is_streaming or isinstance(command, AwaitVerdict):
+            routed = _Routed(self, command, on_answer)
+            routed.start()
+            return routed
+        return self.unary.start(command, on_answer)
 
-        def route(answer: Answer) -> None:
-            if not isinstance(answer, StreamUnsupported):
-                on_answer(answer)
-            elif not self._may_fall_back:
-                on_answer(Failure(StatusCode.UNIMPLEMENTED, answer.message))
-            elif not withdrawal.is_cancelled:
-                self.is_streaming = False
-                withdrawal.current = self._unary.start(*_in_unary_calls(command, answer, on_answer))
 
-        started = self._stream.start(command, route)
-        if withdrawal.current is None:
-            withdrawal.current = started
-        return withdrawal
+class _Routed:
+    """A command that may move to another transport."""
+
+    __slots__ = ("_command", "_current", "_has_moved", "_is_cancelled", "_on_answer", "_owner")
+
+    def __init__(self, owner: PreferStream, command: Command, on_answer: OnAnswer) -> None:
+        self._owner = owner
+        self._command = command
+        self._on_answer = on_answer
+        self._current: Withdrawal | None = None
+        self._has_moved = False
+        self._is_cancelled = False
+
+    def start(self) -> None:
+        current = self._owner.stream.start(self._command, self._route)
+        if not self._has_moved:
+            self._current = current
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if self._current is not None:
+            self._current.cancel()
+
+    def _route(self, answer: Answer) -> None:
+        if not isinstance(answer, StreamUnsupported):
+            self._on_answer(answer)
+        elif not self._owner.may_fall_back:
+            self._on_answer(Failure(StatusCode.UNIMPLEMENTED, answer.message))
+        elif not self._is_cancelled:
+            self._owner.is_streaming = False
+            self._has_moved = True
+            again = _in_unary_calls(self._command, answer, self._on_answer)
+            self._current = self._owner.unary.start(*again)
 
 
 def _in_unary_calls(

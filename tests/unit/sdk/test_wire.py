@@ -4,18 +4,25 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tongban.protos.chaincode_pb2 import ChaincodeInvocationSpec
-from tongban.protos.common_pb2 import ChannelHeader, Header, HeaderType, SignatureHeader
+from tongban.protos.common_pb2 import ChannelHeader, Envelope, Header, HeaderType, SignatureHeader
 from tongban.protos.digest import compute_tx_id
+from tongban.protos.gateway_pb2 import (
+    EndorseRequest,
+    EvaluateRequest,
+    ProposedTransaction,
+    SubmitRequest,
+)
 from tongban.protos.gateway_pb2 import ErrorDetail as DetailMessage
-from tongban.protos.gateway_pb2 import ProposedTransaction, SubmitRequest
 from tongban.protos.proposal_pb2 import (
     ChaincodeHeaderExtension,
     ChaincodeProposalPayload,
     Proposal,
+    SignedProposal,
 )
 from tongban.protos.rpc_status_pb2 import Status
 from tongban.protos.stream_pb2 import GatewayFrame, GatewayMessage
@@ -23,16 +30,31 @@ from tongban.sdk import ErrorDetail, FileCheckpointer, InMemoryCheckpointer, Sta
 from tongban.sdk.core.backoff import Backoff, Reconnection
 from tongban.sdk.core.commands import Failure
 from tongban.sdk.core.frames import encode_hello, encode_message
-from tongban.sdk.core.proposal import Invocation, Moment
-from tongban.sdk.core.signable import Party, SignableCommit, SignableProposal
+from tongban.sdk.core.prepared import Prepared
+from tongban.sdk.core.proposal import (
+    Invocation,
+    Moment,
+    ProposalBuilder,
+    build_proposal,
+    parse_proposal,
+)
+from tongban.sdk.core.requests import (
+    build_endorse_request,
+    build_evaluate_request,
+    build_submit_request,
+)
+from tongban.sdk.core.signable import Party, SignableCommit, SignableProposal, SignableTransaction
 from tongban.sdk.core.status_details import to_failure
 
 PARTY = Party(b"creator", lambda message: b"signed " + message[:4])
 
+MOMENT = Moment(b"n" * 24, 1_700_000_000_123_456_789)
+
 
 def a_proposal() -> SignableProposal:
     invocation = Invocation("mychannel", "basic", (b"F", b"\xff"), {"t": b"v"}, ("Org1MSP",))
-    return SignableProposal.build(invocation, PARTY, Moment(b"n" * 24, 1_700_000_000_123_456_789))
+    builder = ProposalBuilder("mychannel", "basic", PARTY.creator)
+    return SignableProposal.build(builder, invocation, MOMENT)
 
 
 def test_a_proposal_has_the_layout_that_endorsers_check() -> None:
@@ -74,6 +96,69 @@ def test_a_signature_that_is_there_is_not_made_again() -> None:
     commit.signature = b"made elsewhere"
     commit.sign_by(PARTY)
     assert commit.signature == b"made elsewhere"
+
+
+@given(
+    channel=st.text(max_size=5),
+    creator=st.binary(max_size=300),
+    nonce=st.binary(min_size=1, max_size=30),
+    timestamp=st.integers(0, 2**62),
+    args=st.lists(st.binary(max_size=200), max_size=4),
+    transient=st.dictionaries(st.text(max_size=3), st.binary(max_size=9), max_size=1),
+    is_init=st.booleans(),
+)
+def test_proposals_are_what_the_message_classes_write(
+    *,
+    channel: str,
+    creator: bytes,
+    nonce: bytes,
+    timestamp: int,
+    args: list[bytes],
+    transient: dict[str, bytes],
+    is_init: bool,
+) -> None:
+    invocation = Invocation(channel, "basic", tuple(args), transient, is_init=is_init)
+    facts, data = build_proposal(invocation, creator, Moment(nonce, timestamp), b"hash")
+    proposal = Proposal.FromString(data)
+    header = Header.FromString(proposal.header)
+    payload = ChaincodeProposalPayload.FromString(proposal.payload)
+    parts: list[tuple[bytes, type[Message]]] = [
+        (data, Proposal),
+        (proposal.header, Header),
+        (proposal.payload, ChaincodeProposalPayload),
+        (payload.input, ChaincodeInvocationSpec),
+        (header.channel_header, ChannelHeader),
+        (header.signature_header, SignatureHeader),
+    ]
+    for part, kind in parts:
+        assert kind.FromString(part).SerializeToString() == part
+    assert parse_proposal(data) == facts
+    assert ChannelHeader.FromString(header.channel_header).tls_cert_hash == b"hash"
+    spec = ChaincodeInvocationSpec.FromString(payload.input).chaincode_spec
+    assert list(spec.input.args) == args
+    assert spec.input.is_init == is_init
+    assert dict(payload.TransientMap) == transient
+
+
+def test_requests_are_what_the_message_classes_write() -> None:
+    proposal = a_proposal()
+    proposal.sign_by(PARTY)
+    signed = SignedProposal(proposal_bytes=proposal.message, signature=proposal.signature)
+    names = {"transaction_id": proposal.transaction_id, "channel_id": "mychannel"}
+    endorse = EndorseRequest(
+        **names, proposed_transaction=signed, endorsing_organizations=["Org1MSP"]
+    )
+    assert build_endorse_request(proposal) == endorse.SerializeToString()
+    evaluate = EvaluateRequest(
+        **names, proposed_transaction=signed, target_organizations=["Org1MSP"]
+    )
+    assert build_evaluate_request(proposal) == evaluate.SerializeToString()
+    prepared = Prepared("mychannel", proposal.transaction_id, b"")
+    submit = SubmitRequest(
+        **names, prepared_transaction=Envelope(payload=b"p" * 300, signature=b"s" * 70)
+    )
+    transaction = SignableTransaction(b"p" * 300, prepared, b"s" * 70)
+    assert build_submit_request(transaction) == submit.SerializeToString()
 
 
 @given(number=st.integers(1, 2**64 - 1), deadline=st.integers(0, 2**32 - 1), payload=st.binary())
