@@ -180,15 +180,27 @@ def _describe(report: VerifyReport) -> str:
     return "\n".join(lines)
 
 
+def _is_ledger(directory: Path) -> bool:
+    return (directory / FILE_NAME).is_file() and (directory / "state").is_dir()
+
+
+def _describe_expected(directory: Path) -> str:
+    expected = (
+        f"expected the ledger of one channel in {directory}: a file {FILE_NAME}, directories "
+        "blocks and state. A missing state is made anew when the peer starts"
+    )
+    below = sorted(
+        str(path.parent) for path in directory.glob("**/state") if _is_ledger(path.parent)
+    )
+    return expected + (f". Ledgers below it: {', '.join(below)}" if below else "")
+
+
 @click.command(help="Re-check the ledger of one channel in DIRECTORY, of a peer that is stopped.")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(directory: Path, as_json: bool) -> None:
-    if not (directory / FILE_NAME).is_file() or not (directory / "state").is_dir():
-        raise click.UsageError(
-            f"expected the ledger of one channel in {directory}: a file {FILE_NAME} and the "
-            "directories blocks and state. A missing state is rebuilt when the peer starts"
-        )
+    if not _is_ledger(directory):
+        raise click.UsageError(_describe_expected(directory))
     try:
         report = _run(directory)
     except (CorruptLedgerError, NewerFormatError, StorageFailure) as fault:

@@ -31,9 +31,14 @@ from tongban.node.storage.segments import SEGMENT_BYTES_MAX
 from tongban.node.storage.snapshot import StateSnapshot, StateView
 from tongban.protos import common_pb2, queryresult_pb2
 from tongban.protos.digest import compute_header_hash
+from tongban.protos.errors import TongbanError
 
 FORMAT = 1
 """Of the whole directory. Raised when a release writes what older ones cannot read."""
+
+OTHER_RELEASE = (
+    "Start the release that wrote the block; if that one says the same, restore a backup"
+)
 
 Revalidate: TypeAlias = Callable[[int, bytes, StateSnapshot], CommitInput]
 """Number, bytes and the state before a stored block to what it changes; pure but for reads of the
@@ -216,9 +221,17 @@ class Ledger:
             raise CorruptLedgerError(self._state_path, reason, REMEDY, block_num=expected)
 
     def _apply_again(self, stored: StoredBlock, revalidate: Revalidate) -> None:
+        path = str(self.directory)
         with self.snapshot() as before:
-            given = revalidate(stored.number, stored.payload, before)
-        _compare(given, stored, str(self.directory))
+            try:
+                given = revalidate(stored.number, stored.payload, before)
+            except TongbanError as refusal:
+                # It was accepted once, so that it is refused now is nobody's fault but ours.
+                reason = f"a block that was committed is refused: {refusal}"
+                raise CorruptLedgerError(
+                    path, reason, OTHER_RELEASE, block_num=stored.number
+                ) from refusal
+        _compare(given, stored, path)
         self._apply(given, stored.location)
 
 
@@ -240,5 +253,4 @@ def _compare(given: CommitInput, stored: StoredBlock, path: str) -> None:
         reason = f"commit hash {given.commit_hash.hex()}, but {recorded.hex()} was committed"
     else:
         return
-    remedy = "Start the release that wrote the block; if that one says the same, restore a backup"
-    raise CorruptLedgerError(path, reason, remedy, block_num=stored.number)
+    raise CorruptLedgerError(path, reason, OTHER_RELEASE, block_num=stored.number)

@@ -198,6 +198,12 @@ def test_a_directory_that_is_no_ledger_is_a_usage_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_ledgers_below_a_directory_are_named(ledger: Path) -> None:
+    result = verify(ledger.parent)
+    assert result.exit_code == 2
+    assert str(ledger) in result.output.replace("\n", "").replace("│", "").replace(" ", "")
+
+
 @pytest.fixture
 def with_private(ledger: Path) -> Path:
     """The recorded ledger and one more block, with a private set that the peer holds."""
