@@ -59,7 +59,7 @@ def rules(count: int) -> st.SearchStrategy[Rule]:
             st.integers(-1, 4),
             st.lists(inner, max_size=4),
         ),
-        max_leaves=10,
+        max_leaves=8,
     )
 
 
@@ -95,7 +95,7 @@ def oracle(
 
 
 @given(envelopes(), st.lists(somebodies, max_size=6, unique=True))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_evaluation_agrees_with_a_dumb_oracle(
     envelope: SignaturePolicyEnvelope, who: list[Somebody]
 ) -> None:
@@ -109,48 +109,22 @@ def test_evaluation_agrees_with_a_dumb_oracle(
 
 
 @given(envelopes())
-@settings(max_examples=200, deadline=None)
-def test_a_layout_satisfies_the_policy_in_some_order(envelope: SignaturePolicyEnvelope) -> None:
-    """Peers of a layout, in an order that suits the policy, satisfy it; a smaller set of the same
-    organizations does not in any order."""
+@settings(max_examples=100, deadline=None)
+def test_the_endorsers_of_a_layout_satisfy_the_policy(envelope: SignaturePolicyEnvelope) -> None:
+    """Peers are interchangeable for every principal that a layout counts, so order is free."""
     policy = SignaturePolicy.parse(envelope, Table())
-    for layout in endorsement_layouts(envelope):
+    found = endorsement_layouts(envelope)
+    for layout in found:
         who = [
             Somebody(org, "peer", number)
             for org, count in layout.items()
             for number in range(count)
         ]
-        # Peers are interchangeable for every principal that a layout counts.
         assert policy.evaluate(who).satisfied  # type: ignore[arg-type]
-        for left_out in range(len(who)):
-            fewer = who[:left_out] + who[left_out + 1 :]
-            assert not _matches_without_greed(envelope, fewer)
-
-
-def _matches_without_greed(envelope: SignaturePolicyEnvelope, who: list[Somebody]) -> bool:
-    """Whether any choice of leaves could be met by distinct peers, counting by organization."""
-
-    def ways(rule: Rule) -> list[dict[str, int]]:
-        if rule.WhichOneof("Type") == "signed_by":
-            principal = parse_principal(envelope.identities[rule.signed_by])
-            assert isinstance(principal, RolePrincipal)
-            fits = principal.role in (MSPRole.MEMBER, MSPRole.PEER)
-            return [{principal.mspid: 1}] if fits else []
-        found: list[tuple[int, dict[str, int]]] = [(0, {})]
-        for inner in rule.n_out_of.rules:
-            grown = [
-                (held + 1, {org: a.get(org, 0) + b.get(org, 0) for org in {*a, *b}})
-                for held, a in found
-                for b in ways(inner)
-            ]
-            found += grown
-        return [counts for held, counts in found if held == max(0, rule.n_out_of.n)]
-
-    present = {org: sum(one.mspid == org for one in who) for org in ORGS}
-    return any(
-        all(present.get(org, 0) >= count for org, count in way.items())
-        for way in ways(envelope.rule)
-    )
+        others = [other for other in found if other is not layout]
+        assert not any(
+            all(layout.get(org, 0) >= count for org, count in other.items()) for other in others
+        )
 
 
 layouts = st.lists(
@@ -197,7 +171,7 @@ def texts() -> st.SearchStrategy[str]:
 
 
 @given(texts())
-@settings(max_examples=200)
+@settings(max_examples=80, deadline=None)
 def test_a_policy_in_words_comes_back_as_itself(text: str) -> None:
     envelope = parse_policy(text)
     words = format_policy(envelope)
@@ -206,7 +180,7 @@ def test_a_policy_in_words_comes_back_as_itself(text: str) -> None:
 
 
 @given(st.text(alphabet="ANDORutof0123456789'\"().,- peraMS", max_size=60))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_text_is_a_policy_or_a_refusal(text: str) -> None:
     try:
         parse_policy(text)

@@ -2,7 +2,9 @@
 
 A principal counts as any peer of its organization; principals that no peer satisfies (admins,
 clients, orderers) leave no way. Each leaf wants an endorser of its own, as evaluation does
-(fabric common/policies/inquire, discovery/endorsement/endorsement.go).
+(fabric common/policies/inquire, discovery/endorsement/endorsement.go). Evaluation is greedy, so
+enough endorsers may still fail: an optional leaf can take the one that a later leaf needs. Such a
+layout, which Fabric's discovery would offer, is enlarged until it passes, or left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +60,9 @@ def endorsement_layouts(
         policy if isinstance(policy, SignaturePolicyEnvelope) else policy.to_signature_policy()
     )
     owners = [organization(parse_principal(one)) for one in envelope.identities]
-    return [dict(counts) for counts in _Expansion(owners).layouts(envelope.rule, 0)]
+    counted = _Expansion(owners).layouts(envelope.rule, 0)
+    passing = [_enlarged(envelope.rule, owners, counts) for counts in counted]
+    return [dict(counts) for counts in _minimal(one for one in passing if one is not None)]
 
 
 def combine(one: Sequence[Layout], other: Sequence[Layout]) -> list[Layout]:
@@ -84,8 +88,7 @@ class _Expansion:
         if depth > POLICY_DEPTH_MAX:
             return []
         if rule.WhichOneof("Type") != "n_out_of":
-            known = 0 <= rule.signed_by < len(self._owners)
-            owner = self._owners[rule.signed_by] if known else None
+            owner = _owner(rule, self._owners)
             return [] if owner is None else [((owner, 1),)]
         wanted = max(0, rule.n_out_of.n)
         rules = rule.n_out_of.rules
@@ -107,6 +110,53 @@ class _Expansion:
                 return
             self._combinations_left -= 1
             yield _sum(one, other)
+
+
+def _enlarged(
+    rule: SignaturePolicy, owners: Sequence[str | None], counts: _Counts
+) -> _Counts | None:
+    """The layout, or if evaluation would not pass it, the smallest reduction that does of one with
+    an endorser for every leaf of the same organizations; None if even that does not pass."""
+    wanted = dict(counts)
+    if _passes(rule, owners, dict(wanted)):
+        return counts
+    for organization in wanted:
+        wanted[organization] = _count_leaves(rule, owners, organization)
+    if not _passes(rule, owners, dict(wanted)):
+        return None
+    for organization, count in list(wanted.items()):
+        for fewer in range(count - 1, 0, -1):
+            if not _passes(rule, owners, {**wanted, organization: fewer}):
+                break
+            wanted[organization] = fewer
+    return tuple(sorted(wanted.items()))
+
+
+def _passes(rule: SignaturePolicy, owners: Sequence[str | None], free: Layout) -> bool:
+    """Whether evaluation holds with that many endorsers; takes those it uses out of ``free``."""
+    if rule.WhichOneof("Type") != "n_out_of":
+        owner = _owner(rule, owners)
+        if owner is None or not free.get(owner):
+            return False
+        free[owner] -= 1
+        return True
+    held = 0
+    for inner in rule.n_out_of.rules:
+        trial = dict(free)
+        if _passes(inner, owners, trial):
+            held += 1
+            free.update(trial)
+    return held >= rule.n_out_of.n
+
+
+def _count_leaves(rule: SignaturePolicy, owners: Sequence[str | None], owner: str) -> int:
+    if rule.WhichOneof("Type") != "n_out_of":
+        return int(_owner(rule, owners) == owner)
+    return sum(_count_leaves(inner, owners, owner) for inner in rule.n_out_of.rules)
+
+
+def _owner(rule: SignaturePolicy, owners: Sequence[str | None]) -> str | None:
+    return owners[rule.signed_by] if 0 <= rule.signed_by < len(owners) else None
 
 
 def _sum(one: _Counts, other: _Counts) -> _Counts:

@@ -22,6 +22,8 @@ from tongban.node.core.policy.layouts import LAYOUTS_MAX
         ("OR('A.peer',AND('A.peer','B.peer'))", [{"A": 1}]),
         ("AND('A.admin','B.peer')", []),
         ("OR('A.orderer')", []),
+        # The OR takes every endorser it can, so one more is needed than counting says.
+        ("AND(OR('A.peer','A.peer'),'A.peer')", [{"A": 3}]),
         ("OutOf(0,'A.peer')", [{}]),
         ("OutOf(3,'A.peer','B.peer')", []),
         (
