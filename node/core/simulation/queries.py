@@ -57,7 +57,7 @@ class StateScan:
     def __init__(
         self, rows: Iterator[tuple[bytes, VersionedValue]], start: str, end: str, row_limit: int
     ) -> None:
-        """``row_limit`` 0 means no limit."""
+        """A ``row_limit`` of 0 or less means no limit."""
         self._rows = rows
         self._start = start
         self._end = end
@@ -69,7 +69,7 @@ class StateScan:
 
     def next(self) -> Row | None:
         found = None
-        if not self._row_limit or self._row_count < self._row_limit:
+        if self._row_limit <= 0 or self._row_count < self._row_limit:
             found = next(self._rows, None)
         if found is None:
             self._exhausted = True

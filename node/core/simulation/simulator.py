@@ -110,7 +110,7 @@ class Simulator:
         return self._open_scan(namespace, start, end, 0)
 
     def scan_page(self, namespace: str, start: str, end: str, page_size: int) -> StateScan:
-        """Only in a transaction that writes nothing. ``page_size`` 0 means no limit."""
+        """Only in a transaction that writes nothing. A ``page_size`` of 0 or less is no limit."""
         if self._wrote:
             raise SimulationRefused(
                 f"txid [{self._tx_id}]: unsuppored transaction. "

@@ -1,6 +1,7 @@
 """What an outcome becomes: endorsed, told, or refused, and what chaincode may do on the way."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -416,3 +417,36 @@ def put_with_metadata(peer: EndorsingPeer, namespace: str, key: str, metadata: b
     version = Version(peer.channel.height, 0)
     updates.put(namespace, key.encode(), VersionedValue(b"v", version, metadata))
     peer.channel.commit(updates)
+
+
+def test_a_package_that_is_installed_later_is_found(
+    peer: EndorsingPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(peer.store, "find_by_digest", lambda digest: None)
+        assert run(peer, {"op": "get", "k": "a"}).response.status == 500
+    assert run(peer, {"op": "get", "k": "a"}).response.status == 200
+
+
+def test_a_newer_definition_is_in_force_from_its_block_on(peer: EndorsingPeer) -> None:
+    first = run(peer, {"op": "get", "k": "a"})
+    peer.deploy("basic", run_program, sequence=2, version="2.0")
+    second = run(peer, {"op": "get", "k": "a"})
+    versions = [action_of(one).chaincode_id.version for one in (first, second)]
+    assert versions == ["1.0", "2.0"]
+    packages = [call.package_id.partition(":")[0] for call in peer.host.calls]
+    assert packages == ["basic_1", "basic_2"]
+
+
+def test_the_channels_acls_decide_who_proposes_and_who_calls_across(peer: EndorsingPeer) -> None:
+    config = peer.channel.config
+    acls = {"peer/ChaincodeToChaincode": "Admins"}
+    peer.channel.config = dataclasses.replace(config, acls=acls)
+    inner = {"ops": [{"op": "get", "k": "x"}]}
+    refused = run(peer, {"op": "invoke", "cc": "other", "prog": inner})
+    assert "failed evaluating policy on signed data during check policy " in (
+        refused.response.message
+    )
+    assert "[/Channel/Application/Admins]" in refused.response.message
+    assert not refused.HasField("endorsement")
+    assert run(peer, {"op": "get", "k": "a"}).response.status == 200

@@ -155,6 +155,8 @@ def test_a_paginated_query_tells_count_and_bookmark() -> None:
     assert not page.has_more
     page = calls.range("r", "s", 0, "r220")
     assert (len(page.rows), page.bookmark) == (10, "")
+    page = calls.range("r", "s", -1)
+    assert (len(page.rows), page.bookmark) == (230, "")
 
 
 def test_the_query_limit_bounds_every_query() -> None:
