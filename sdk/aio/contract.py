@@ -80,8 +80,9 @@ class Contract:
     ) -> bytes:
         """What the function returned, after the transaction was committed as valid.
 
-        Lost races for a key are tried again ``retries`` times, each time as a new transaction under
-        the same ``idempotency_key``, which travels as the transient entry ``idempotency-key``.
+        Lost races for a key (read conflicts, and endorsers that have read different versions) are
+        tried again ``retries`` times, each time as a new transaction under the same
+        ``idempotency_key``, which travels as the transient entry ``idempotency-key``.
 
         Raises:
             EndorseError, SubmitError, CommitStatusError: a step failed.

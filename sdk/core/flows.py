@@ -1,8 +1,8 @@
 """What an application does with a transaction, step by step, as flows of commands.
 
-Every failure leaves as the error of its step. A transaction is retried only after a verdict that
-it has lost a race for a key it read: it is then known to be without effect, so doing it again
-cannot do it twice.
+Every failure leaves as the error of its step. A transaction is retried only when it has lost a race
+for a key it read, by its verdict or because endorsers had read different versions: it is then known
+to be without effect, so doing it again cannot do it twice.
 """
 
 from collections.abc import Callable
@@ -53,6 +53,10 @@ READ_CONFLICTS = frozenset(
     {TxValidationCode.MVCC_READ_CONFLICT, TxValidationCode.PHANTOM_READ_CONFLICT}
 )
 """Verdicts after which the same call, run again on newer state, may succeed."""
+
+MISMATCH_TEXT = "ProposalResponsePayloads do not match"
+"""In a detail of a failed endorsement: endorsers disagree (fabric internal/pkg/gateway/endorse.go),
+most often because one has committed a block more than another."""
 
 PAUSE_FIRST_S = 0.02
 PAUSE_MAX_S = 1.0
@@ -218,13 +222,20 @@ def submit_and_wait(
 def submit_with_retries(
     propose: Callable[[], SignableProposal], party: Party, timeouts: Timeouts, retries: int
 ) -> Flow[Committed]:
-    """``submit_and_wait``, and again with a new proposal, at most ``retries`` times, as long as the
-    verdict is a read conflict. The last verdict leaves as CommitError."""
+    """``submit_and_wait``, and again with a new proposal, at most ``retries`` times, as long as it
+    loses a race for a key. The last error leaves."""
     for attempt in range(retries + 1):
         try:
             return (yield from submit_and_wait(propose(), party, timeouts))
-        except CommitError as error:
-            if error.code not in READ_CONFLICTS or attempt == retries:
+        except (CommitError, EndorseError) as error:
+            if attempt == retries or not is_lost_race(error):
                 raise
         yield Pause(min(PAUSE_FIRST_S * 2**attempt, PAUSE_MAX_S))
     raise AssertionError("the last attempt returns or raises")
+
+
+def is_lost_race(error: CommitError | EndorseError) -> bool:
+    """Whether the same call, run again on newer state, may succeed."""
+    if isinstance(error, CommitError):
+        return error.code in READ_CONFLICTS
+    return any(MISMATCH_TEXT in detail.message for detail in error.details)

@@ -263,6 +263,21 @@ def test_read_conflicts_are_retried_under_one_idempotency_key(
     assert keys == [b"case-7"] * 3
 
 
+def test_endorsers_that_read_different_versions_are_asked_again(
+    fake: FakeGateway, contract: Contract
+) -> None:
+    text = "ProposalResponsePayloads do not match: read of basic/a: …"
+    detail = DetailMessage(address="peer0:9051", msp_id="Org2MSP", message=text)
+    mismatch = Refuse(grpc.StatusCode.ABORTED, "failed to collect", (detail,))
+    fake.script("endorse", mismatch, mismatch)
+    assert contract.submit("Echo", "x", retries=2) == b"x"
+    assert len(fake.ledger.ordered) == 1
+    fake.script("endorse", mismatch)
+    with pytest.raises(EndorseError, match="do not match"):
+        contract.submit("Echo", "x")
+    assert len(fake.ledger.ordered) == 1
+
+
 def test_retries_end(fake: FakeGateway, contract: Contract) -> None:
     fake.ledger.verdicts.extend([TxValidationCode.MVCC_READ_CONFLICT] * 9)
     with pytest.raises(CommitError, match="MVCC_READ_CONFLICT"):
