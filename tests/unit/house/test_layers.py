@@ -96,7 +96,7 @@ def _touches(module: Module) -> Iterator[tuple[int, str]]:
     for line, name in module.imports():
         if name.split(".")[0] in NOT_IN_CORE:
             yield line, f"imports {name}"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Name) and called.id in CALLS_NOT_IN_CORE:
             yield called.lineno, f"calls {called.id}"

@@ -100,14 +100,14 @@ def whole_house() -> list[Module]:
 
 
 def _functions(module: Module) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             yield node.name, node.end_lineno - node.lineno + 1
 
 
 def _broad_handlers(module: Module) -> Iterator[int]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.ExceptHandler):
             continue
         inside = ast.walk(node.type) if node.type is not None else ()
