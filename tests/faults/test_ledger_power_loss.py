@@ -9,10 +9,10 @@ import pytest
 from tests.support.ledger_blocks import NAMESPACE, commit, revalidate
 from tests.support.logged_store import LoggedStore
 from tests.support.recording_files import LOSSES, Entry, Loss, RecordingFiles, rebuild
-from tongban.node.storage.files import Files, RealFiles
+from tongban.node.storage.files import Files
 from tongban.node.storage.ledger import Backend, Ledger
 
-BLOCKS = 12
+BLOCKS = 9
 
 
 def backend(files: Files) -> Backend:
@@ -57,7 +57,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
 
 def check(life: Life, directory: Path, acknowledged: int) -> None:
-    ledger = Ledger.open(directory, revalidate, backend(RealFiles()))
+    files = RecordingFiles(directory.parent)  # does not wait for the disk
+    ledger = Ledger.open(directory, revalidate, backend(files))
     height = ledger.height
     assert acknowledged <= height <= acknowledged + 1
     assert [ledger.get_block(number) for number in range(height)] == life.blocks[:height]
@@ -67,7 +68,7 @@ def check(life: Life, directory: Path, acknowledged: int) -> None:
     last = commit(ledger, {"after": b"the loss"})
     ledger.close()
     shutil.rmtree(directory / "state")
-    ledger = Ledger.open(directory, revalidate, backend(RealFiles()))
+    ledger = Ledger.open(directory, revalidate, backend(files))
     assert (ledger.height, ledger.commit_hash) == (height + 1, last.commit_hash)
     ledger.close()
 
