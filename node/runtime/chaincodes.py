@@ -33,6 +33,7 @@ class ResolvedChaincode(NamedTuple):
     version: str
     init_required: bool
     package_id: str
+    endorsement_plugin: str
 
 
 class ChaincodeLookup:
@@ -72,7 +73,11 @@ class ChaincodeLookup:
             )
         definition = found.definition
         return ResolvedChaincode(
-            name, definition.version, definition.init_required, found.package_id
+            name,
+            definition.version,
+            definition.init_required,
+            found.package_id,
+            definition.parameters.endorsement_plugin,
         )
 
     def _find(self, channel_id: str, snapshot: ChannelSnapshot, name: str) -> Availability | None:

@@ -12,6 +12,7 @@ from tongban.node.core import endorsement
 from tongban.node.core.endorsement import Endorsed, Outcome
 from tongban.node.core.errors import AccessDenied, Overloaded
 from tongban.node.core.identity import Identity
+from tongban.node.core.lifecycle.approvals import DEFAULT_ENDORSEMENT_PLUGIN
 from tongban.node.core.proposal import (
     ClockRules,
     Delivery,
@@ -234,6 +235,8 @@ class _Attempt:
             raise _simulation_failed(str(error)) from None
         except (InvocationRefused, ContractFault) as error:
             raise self._failed(str(error)) from None
+        if result.response.status < endorsement.ERROR_THRESHOLD:
+            _check_plugin(chaincode.endorsement_plugin)
         event = None if result.event is None else (result.event.name, result.event.payload)
         return chaincode.version, await self._finish(result.response, event)
 
@@ -242,7 +245,8 @@ class _Attempt:
             return Outcome(*response, event, b"", None)
         try:
             results = self._session.simulator.results()
-            await self._hold_private(self._session, results)
+            if response.status < endorsement.ERROR_THRESHOLD:
+                await self._hold_private(self._session, results)
         except TongbanError as error:
             raise _simulation_failed(str(error)) from None
         return Outcome(*response, event, results.public, results.interest)
@@ -273,3 +277,14 @@ class _Attempt:
 
 def _simulation_failed(reason: str) -> ProposalRefused:
     return ProposalRefused(f"error in simulation: {reason}", Delivery.RESPONSE_ONLY)
+
+
+def _check_plugin(name: str) -> None:
+    """Only the built-in way of endorsing exists here; others are code that a Go peer loads
+    (fabric core/endorser/plugin_endorser.go)."""
+    if name != DEFAULT_ENDORSEMENT_PLUGIN:
+        raise ProposalRefused(
+            f"endorsing with plugin failed: plugin with name {name} could not be used: plugin with "
+            f"name {name} wasn't found",
+            Delivery.RESPONSE_ONLY,
+        )

@@ -450,3 +450,21 @@ def test_the_channels_acls_decide_who_proposes_and_who_calls_across(peer: Endors
     assert "[/Channel/Application/Admins]" in refused.response.message
     assert not refused.HasField("endorsement")
     assert run(peer, {"op": "get", "k": "a"}).response.status == 200
+
+
+def test_a_definition_with_another_endorsement_plugin_is_not_endorsed(peer: EndorsingPeer) -> None:
+    peer.deploy("special", run_program, endorsement_plugin="mine")
+    response = run(peer, {"op": "put", "k": "a", "v": "1"}, chaincode="special")
+    assert (response.response.status, response.response.message) == (
+        500,
+        "endorsing with plugin failed: plugin with name mine could not be used: plugin with name "
+        "mine wasn't found",
+    )
+    assert not response.payload and not response.HasField("endorsement")
+
+
+def test_private_values_of_a_refused_transaction_are_not_held(peer: EndorsingPeer) -> None:
+    operation = {"op": "put", "c": "_implicit_org_Org1MSP", "k": "k", "v": "v"}
+    response = run(peer, operation, {"op": "return", "st": 400, "msg": "no"})
+    assert response.response.status == 400
+    assert not peer.channel.held
