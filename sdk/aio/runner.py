@@ -135,4 +135,4 @@ class _Many(Generic[T]):
             self._answers.append((step, answer))
             self._changed.set()
 
-        self._under_way[step.index] = _start(step.command, self._transport, on_answer)
+        self._under_way[step.number] = _start(step.command, self._transport, on_answer)

@@ -132,10 +132,10 @@ class _Many(Generic[T]):
             self._outcomes.append(step)
         elif isinstance(step.command, Pause):
             due = time.monotonic() + random.uniform(0, step.command.seconds_max)
-            self._under_way.pop(step.index, None)
-            heapq.heappush(self._paused, (due, step.index, step))
+            self._under_way.pop(step.number, None)
+            heapq.heappush(self._paused, (due, step.number, step))
         else:
             answers = self._answers
-            self._under_way[step.index] = self._transport.start(
+            self._under_way[step.number] = self._transport.start(
                 step.command, lambda answer: answers.put((step, answer))
             )

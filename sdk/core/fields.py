@@ -9,7 +9,8 @@ from google.protobuf.message import Message
 
 from tongban.protos.digest import encode_uvarint
 
-_SHORT = tuple(bytes((size,)) for size in range(128))
+_SIZES = [encode_uvarint(size) for size in range(4096)]
+"""Most fields are shorter; the others pay for the arithmetic."""
 
 
 def tag_of(kind: type[Message], field: str) -> bytes:
@@ -19,12 +20,9 @@ def tag_of(kind: type[Message], field: str) -> bytes:
 
 def encode_field(tag: bytes, content: bytes) -> bytes:
     """One field of a message."""
-    return tag + encode_size(len(content)) + content
+    size = len(content)
+    return tag + (_SIZES[size] if size < 4096 else encode_uvarint(size)) + content
 
 
 def encode_size(size: int) -> bytes:
-    if size < 128:
-        return _SHORT[size]
-    if size < 16384:
-        return bytes((size & 0x7F | 0x80, size >> 7))
-    return encode_uvarint(size)
+    return _SIZES[size] if size < 4096 else encode_uvarint(size)

@@ -6,7 +6,7 @@ and memory stays bounded.
 """
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tongban.protos.errors import TongbanError
 
@@ -36,11 +36,10 @@ class Outcome(Generic[T]):
         return self.result
 
 
-@dataclass(frozen=True, slots=True)
-class Step(Generic[T]):
+class Step(NamedTuple, Generic[T]):
     """A flow under way, and what it wants done now."""
 
-    index: int
+    number: int
     flow: Flow[T]
     command: Command
 
@@ -74,7 +73,7 @@ class Pipeline(Generic[T]):
 
     def answer(self, step: Step[T], answer: Answer) -> Step[T] | Outcome[T]:
         """Tell a flow what its command came to."""
-        return self._advance(step.index, step.flow, answer)
+        return self._advance(step.number, step.flow, answer)
 
     def taken(self) -> None:
         """The consumer has taken an outcome, which frees its place."""

@@ -5,7 +5,7 @@ A client signs the gateway's bytes, so it looks first: the headers and the call 
 proposal, byte for byte. Otherwise a gateway could have anything signed.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import ChannelHeader, Payload
@@ -18,8 +18,7 @@ from .fields import encode_field, tag_of
 from .proposal import ProposalFacts
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """What an endorsed transaction says."""
 
     channel_id: str

@@ -6,6 +6,7 @@ told from outside.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -42,8 +43,7 @@ class Invocation:
     is_init: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What makes one proposal different from the next."""
 
     nonce: bytes
@@ -51,8 +51,7 @@ class Moment:
     """Since 1970. Peers refuse proposals that are more than 15 minutes off their clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalFacts:
+class ProposalFacts(NamedTuple):
     """What a client must know of a proposal, also of one that somebody else has built."""
 
     channel_id: str

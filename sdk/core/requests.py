@@ -48,10 +48,9 @@ def _proposed(proposal: SignableProposal) -> bytes:
 
 def _names(transaction_id: str, channel_id: str) -> bytes:
     """The first two fields, the same in all three requests."""
-    return encode_field(_TRANSACTION_ID, transaction_id.encode()) + (
-        encode_field(_CHANNEL_ID, channel_id.encode()) if channel_id else b""
-    )
+    first = encode_field(_TRANSACTION_ID, transaction_id.encode())
+    return first + encode_field(_CHANNEL_ID, channel_id.encode()) if channel_id else first
 
 
 def _each(tag: bytes, names: tuple[str, ...]) -> bytes:
-    return b"".join(encode_field(tag, name.encode()) for name in names)
+    return b"".join([encode_field(tag, name.encode()) for name in names]) if names else b""

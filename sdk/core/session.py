@@ -17,8 +17,7 @@ Times are seconds of one clock that only moves forward, told from outside.
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tongban.protos.gateway_pb2 import CommitStatusResponse
 from tongban.protos.stream_pb2 import GatewayMessage
@@ -76,8 +75,7 @@ _REQUEST_BODIES = frozenset({"propose", "submit", "evaluate", "commit_status"})
 Request = Endorse | Evaluate | Submit | AskStatus | AwaitVerdict
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """A request is over; what to tell whoever waits."""
 
     waiter: object

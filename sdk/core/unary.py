@@ -1,7 +1,8 @@
 """Commands in terms of the unary calls that every Fabric gateway serves."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, Message
 
@@ -28,8 +29,7 @@ COMMIT_STATUS = "/gateway.Gateway/CommitStatus"
 CHAINCODE_EVENTS = "/gateway.Gateway/ChaincodeEvents"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One unary call, bytes in and bytes out."""
 
     method: str
