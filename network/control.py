@@ -4,10 +4,10 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from tongban.network.errors import NetworkError
 from tongban.network.layout import NetworkLayout
@@ -45,23 +45,13 @@ class Control:
     def start_supervisor(self) -> None:
         """The supervisor runs in the background and starts the nodes."""
         self._layout.root.mkdir(parents=True, exist_ok=True)
-        with self._layout.supervisor_log.open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tongban.network.supervisor",
-                    "--dir",
-                    str(self._layout.root),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        pid = _spawn(
+            [sys.executable, "-m", "tongban.network.supervisor", "--dir", str(self._layout.root)],
+            self._layout.supervisor_log,
+        )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self.is_running:
-            if process.poll() is not None or time.monotonic() > deadline:
+            if not _is_alive(pid) or time.monotonic() > deadline:
                 raise NetworkError(
                     "the supervisor did not start", f"See {self._layout.supervisor_log}"
                 )
@@ -121,6 +111,17 @@ class Control:
         return dict(answer)
 
 
+def _spawn(command: list[str], log: Path) -> int:
+    """Start a process that outlives this one, in a session of its own; returns its id."""
+    opened = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), opened, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
+
+
 def _short(layout: NetworkLayout) -> str:
     """Socket addresses hold at most 107 bytes; a relative path may be shorter."""
     path = str(layout.supervisor_socket)
@@ -129,10 +130,10 @@ def _short(layout: NetworkLayout) -> str:
 
 
 def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of ours stays until somebody has waited for it
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours stays until somebody has waited for it
     return True

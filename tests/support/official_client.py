@@ -88,7 +88,8 @@ class OfficialClient:
 
     def wait(self, number: int) -> dict[str, Any]:
         """The answer to a command. Raises ClientFailure if the client threw."""
-        answer = self._answers.pop(number).get(timeout=ANSWER_SECONDS_MAX)
+        answer = self._answers[number].get(timeout=ANSWER_SECONDS_MAX)
+        del self._answers[number]
         if "failed" in answer:
             raise ClientFailure(answer["failed"])
         found: dict[str, Any] = answer["ok"]
