@@ -14,10 +14,12 @@ import grpc
 from grpc import aio
 
 from tongban.node.core.gateway.answer import EndorserAnswer
+from tongban.node.runtime.dialing import ByteStream, ConnectFailed, connected, write
 from tongban.node.runtime.outbox import Outbox
+from tongban.protos.codec import parse
+from tongban.protos.errors import MalformedMessage
 from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.services.endorser_pb2_grpc import EndorserStub
-from tongban.protos.services.peer_stream_pb2_grpc import PeerStub
 from tongban.protos.stream_pb2 import (
     Announcements,
     Cancel,
@@ -29,9 +31,14 @@ from tongban.protos.stream_pb2 import (
 
 if TYPE_CHECKING:  # known to the stub files alone
     from tongban.protos.services.endorser_pb2_grpc import EndorserAsyncStub
-    from tongban.protos.services.peer_stream_pb2_grpc import PeerAsyncStub
+
+STREAM = "/tongban.peer.Peer/Stream"
 
 PROTOCOL_VERSION = 1
+
+HELLO_SECONDS_MAX = 5.0
+"""How long a peer may take to greet on a stream that it has accepted."""
+
 OPEN_CALLS_MAX = 2_500
 """Endorsements that one link has open at once; as many as a Go peer serves."""
 
@@ -80,15 +87,16 @@ class PeerLink:
             reason = "the connection was closed"
             try:
                 async with self._connect(self.endpoint) as channel:
-                    async with asyncio.timeout(BACKOFF_SECONDS_MAX):
-                        await channel.channel_ready()
-                    pause = BACKOFF_SECONDS_FIRST
+                    await connected(channel)
                     await self._serve(channel)
             except aio.AioRpcError as error:
                 reason = error.details() or error.code().name
+            except (ConnectFailed, MalformedMessage) as error:
+                reason = str(error)
             except TimeoutError:
-                reason = f"no connection within {BACKOFF_SECONDS_MAX} s"
+                reason = f"no greeting within {HELLO_SECONDS_MAX} s"
             finally:
+                pause = BACKOFF_SECONDS_FIRST if self.is_up else pause
                 self._lose(reason)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -135,31 +143,35 @@ class PeerLink:
             self._open.pop(call_id, None)
 
     async def _serve(self, channel: aio.Channel) -> None:
-        stub: PeerAsyncStub = PeerStub(channel)
-        call = stub.Stream()
-        outbox: Outbox[PeerMessage] = Outbox()
-        writing: asyncio.Task[None] | None = None
+        call: ByteStream = channel.stream_stream(STREAM)()
         try:
-            await call.write(PeerFrame(hello=Hello(version=PROTOCOL_VERSION, software="tongban")))
-            frame = await call.read()
-            if not isinstance(frame, PeerFrame) or not frame.HasField("hello"):
-                return
-            self._outbox = outbox
-            self._up.set()
-            self.announce(self._on_connected())
-            writing = asyncio.create_task(_write(call, outbox))
-            while isinstance(frame, PeerFrame):
-                self._take(frame)
-                frame = await call.read()
+            # Read first: a write that meets a refusal hides the refusal's code.
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                first = await call.read()
+            if isinstance(first, bytes):
+                _check_hello(parse(PeerFrame, first))
+                await self._serve_framed(call)
         except aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
             await self._serve_foreign(channel)
         finally:
-            outbox.close()
-            if writing is not None:
-                writing.cancel()
             call.cancel()
+
+    async def _serve_framed(self, call: ByteStream) -> None:
+        hello = Hello(version=PROTOCOL_VERSION, software="tongban")
+        await write(call, PeerFrame(hello=hello).SerializeToString())
+        outbox = self._outbox = Outbox()
+        self._up.set()
+        self.announce(self._on_connected())
+        writing = asyncio.create_task(_write(call, outbox))
+        try:
+            while isinstance(data := await call.read(), bytes):
+                self._take(parse(PeerFrame, data))
+        finally:
+            outbox.close()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
 
     async def _serve_foreign(self, channel: aio.Channel) -> None:
         self._unary = EndorserStub(channel)
@@ -201,8 +213,13 @@ class PeerLink:
                 future.set_result(EndorserAnswer(error=f"{self.endpoint}: {reason}"))
 
 
-async def _write(
-    call: aio.StreamStreamCall[PeerFrame, PeerFrame], outbox: Outbox[PeerMessage]
-) -> None:
+async def _write(call: ByteStream, outbox: Outbox[PeerMessage]) -> None:
     while messages := await outbox.take():
-        await call.write(PeerFrame(messages=messages))
+        if not await write(call, PeerFrame(messages=messages).SerializeToString()):
+            return
+
+
+def _check_hello(frame: PeerFrame) -> None:
+    if frame.hello.version != PROTOCOL_VERSION:
+        found = frame.hello.version
+        raise MalformedMessage("PeerFrame", f"unknown protocol version {found}")

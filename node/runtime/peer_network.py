@@ -72,6 +72,7 @@ class PeerNetwork:
             own.endpoint, own.msp_id, own.signer.creator, time.time_ns(), sequence=0
         )
         self._changed = asyncio.Event()
+        self._fault: BaseException | None = None
 
     @property
     def local(self) -> PeerRecord:
@@ -82,9 +83,11 @@ class PeerNetwork:
         return [link for link, _ in self._links.values()]
 
     async def run(self) -> None:
-        """Announce until cancelled."""
+        """Announce until cancelled; a fault in a link comes out."""
         try:
             while True:
+                if self._fault is not None:
+                    raise self._fault
                 self._announce()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ANNOUNCE_SECONDS):
@@ -175,4 +178,11 @@ class PeerNetwork:
             self._links[endpoint][0].wake()
             return
         link = PeerLink(endpoint, self._connect, self.known_announcements, self.learn)
-        self._links[endpoint] = (link, asyncio.get_running_loop().create_task(link.run()))
+        task = asyncio.get_running_loop().create_task(link.run())
+        task.add_done_callback(self._link_ended)
+        self._links[endpoint] = (link, task)
+
+    def _link_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._fault = task.exception() or AssertionError("a link ended")
+            self._changed.set()

@@ -1,0 +1,130 @@
+"""The link to another peer, against servers of our kind and of Fabric's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc
+import pytest
+
+from tests.support.orderer_process import free_port
+from tongban.node.runtime.dialing import Dialer
+from tongban.node.runtime.peer_link import PeerLink
+from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.proposal_response_pb2 import ProposalResponse, Response
+from tongban.protos.stream_pb2 import Hello, PeerFrame, PeerMessage
+
+SECONDS_MAX = 10.0
+
+Serve = Callable[[grpc.aio.Server], None]
+
+
+async def greet_and_endorse(
+    requests: AsyncIterator[bytes], context: object
+) -> AsyncIterator[bytes]:
+    """A peer of our kind, which answers every proposal with its bytes."""
+    yield PeerFrame(hello=Hello(version=1, window=8)).SerializeToString()
+    async for data in requests:
+        answers = [
+            PeerMessage(
+                id=message.id,
+                endorsed=ProposalResponse(payload=message.endorse.proposal_bytes),
+            )
+            for message in PeerFrame.FromString(data).messages
+            if message.HasField("endorse")
+        ]
+        if answers:
+            yield PeerFrame(messages=answers).SerializeToString()
+
+
+def ours(server: grpc.aio.Server) -> None:
+    handler = grpc.stream_stream_rpc_method_handler(greet_and_endorse)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("tongban.peer.Peer", {"Stream": handler}),)
+    )
+
+
+def foreign(server: grpc.aio.Server) -> None:
+    async def process(request: bytes, context: object) -> bytes:
+        signed = SignedProposal.FromString(request)
+        response = ProposalResponse(payload=signed.proposal_bytes, response=Response(status=200))
+        return response.SerializeToString()
+
+    handler = grpc.unary_unary_rpc_method_handler(process)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("protos.Endorser", {"ProcessProposal": handler}),)
+    )
+
+
+def of_the_future(server: grpc.aio.Server) -> None:
+    async def stream(requests: object, context: object) -> AsyncIterator[bytes]:
+        yield PeerFrame(hello=Hello(version=2, window=8)).SerializeToString()
+
+    handler = grpc.stream_stream_rpc_method_handler(stream)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("tongban.peer.Peer", {"Stream": handler}),)
+    )
+
+
+async def start_server(serve: Serve, port: int) -> grpc.aio.Server:
+    server = grpc.aio.server()
+    serve(server)
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    return server
+
+
+def run(check: Callable[[PeerLink, int], Awaitable[None]]) -> None:
+    async def body() -> None:
+        port = free_port()
+        link = PeerLink(f"127.0.0.1:{port}", Dialer(None).connect, list, lambda news: None)
+        task = asyncio.create_task(link.run())
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                await check(link, port)
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("serve", [ours, foreign])
+def test_a_link_speaks_what_the_other_peer_speaks(serve: Serve) -> None:
+    async def check(link: PeerLink, port: int) -> None:
+        server = await start_server(serve, port)
+        answer = await link.endorse(SignedProposal(proposal_bytes=b"p"))
+        assert answer.response is not None, answer.error
+        assert answer.response.payload == b"p"
+        assert link.is_foreign is (serve is foreign)
+        await server.stop(None)
+
+    run(check)
+
+
+def test_a_peer_that_was_away_is_reached_by_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tongban.node.runtime.peer_link.BACKOFF_SECONDS_FIRST", 60.0)
+
+    async def check(link: PeerLink, port: int) -> None:
+        assert "no connection" in str((await link.endorse(SignedProposal())).error)
+        for _ in range(2):
+            server = await start_server(ours, port)
+            answer = await link.endorse(SignedProposal(proposal_bytes=b"p"))
+            assert answer.response is not None, answer.error
+            await server.stop(None)
+            assert (await link.endorse(SignedProposal())).error
+
+    run(check)
+
+
+def test_a_peer_of_an_unknown_protocol_is_not_used() -> None:
+    async def check(link: PeerLink, port: int) -> None:
+        server = await start_server(of_the_future, port)
+        answer = await link.endorse(SignedProposal())
+        assert answer.response is None
+        assert not link.is_up
+        await server.stop(None)
+
+    run(check)
