@@ -52,6 +52,7 @@ def run(samples: Path, network: RunningNetwork, *arguments: str) -> list[dict[st
         capture_output=True,
         text=True,
         timeout=SECONDS_MAX,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
     return [json.loads(line) for line in finished.stdout.splitlines()]

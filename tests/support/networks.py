@@ -44,11 +44,12 @@ def on_free_ports(topology: Topology) -> Topology:
 
 
 @contextmanager
-def running(topology: Topology, root: Path) -> Iterator[RunningNetwork]:
-    """The network, up; all its processes have ended afterwards."""
+def running(topology: Topology, root: Path, *, sample: bool = False) -> Iterator[RunningNetwork]:
+    """The network, up, with its sample contract if asked for; all its processes have ended
+    afterwards."""
     layout = NetworkLayout(root)
     moved = on_free_ports(topology)
-    bring_up(moved, layout, StartOptions(), lambda step: None)
+    bring_up(moved, layout, StartOptions(sample=sample), lambda step: None)
     network = RunningNetwork(moved, layout)
     try:
         yield network
