@@ -101,8 +101,7 @@ class BlockProcessor:
         validator = self._validator(block, before)
         if self._pool is not None and len(block.transactions) > 1:
             checks = validator.signature_checks()
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, self._verifier.verify_many, checks, None)
+            await asyncio.to_thread(self._verifier.verify_many, checks, self._pool)
         started = time.perf_counter()
         while validator.step():
             if time.perf_counter() - started > SLICE_SECONDS:

@@ -16,6 +16,7 @@ from tongban.node.core.errors import PolicyNotSatisfied, ShuttingDown
 from tongban.node.core.events import chaincode_events
 from tongban.node.core.gateway.layouts import LayoutFinder
 from tongban.node.core.gateway.plan import Layout
+from tongban.node.core.lifecycle.state_layout import LIFECYCLE_NAMESPACE
 from tongban.node.core.lru import LruCache
 from tongban.node.core.policy import SignatureVerifier, SignedBy, evaluate_signatures
 from tongban.node.runtime.block_processor import BlockProcessor, ProcessedBlock
@@ -32,6 +33,9 @@ from tongban.protos.transientstore_pb2 import TxPvtReadWriteSetWithConfigInfo
 
 EVENTS_OF_BLOCKS_MAX = 64
 """Blocks whose events stay in memory, since many clients read the newest ones."""
+
+LAYOUTS_MAX = 1_024
+"""Interests whose layouts stay in memory. Most calls of a chaincode have the same few."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class Channel:
         self._processor = processor
         self._writer = ThreadPoolExecutor(1, f"ledger-{channel_id}")
         self._events: LruCache[int, list[ChaincodeEvent]] = LruCache(EVENTS_OF_BLOCKS_MAX)
+        self._layouts = _no_layouts()
         self._on_committed: list[OnCommitted] = []
         self._orderers: OrderingRoute | None = None
         self.feed = CommitFeed()
@@ -122,6 +127,8 @@ class Channel:
                 number,
                 processed.verdict.config_refusal,
             )
+        if commit.config is not None or LIFECYCLE_NAMESPACE in commit.updates.values:
+            self._layouts = _no_layouts()
         self._events.put(number, chaincode_events(processed.block, commit.flags))
         self.blocks.advance(number, commit.block)
         self.feed.publish(number, zip(commit.tx_ids, commit.flags, strict=True))
@@ -195,6 +202,10 @@ class Channel:
         self._writer.shutdown(wait=True)
         self._ledger.close()
         self._private.close()
+
+
+def _no_layouts() -> LruCache[tuple[bytes, bool], list[Layout]]:
+    return LruCache(LAYOUTS_MAX)
 
 
 def channel_directories(data: Path) -> Iterator[tuple[str, Path]]:

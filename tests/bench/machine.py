@@ -1,0 +1,82 @@
+"""What the machine is, and what its processes used, as the kernel accounts it."""
+
+import os
+import platform
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def hardware() -> str:
+    """One line: processor, cores, memory, kernel, Python."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    gib = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES / 2**30
+    load = os.getloadavg()[0]
+    return (
+        f"{model}, {os.cpu_count()} cores, {gib:.0f} GiB, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, load before {load:.1f}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds and resident MiB of one process and of its children."""
+
+    cpu_s: float
+    rss_mib: float
+
+
+def usage(pid: int) -> Usage:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
+    return Usage(cpu_s, int(fields[21]) * PAGE_BYTES / 2**20)
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        text = (task / "children").read_text()
+        found.extend(int(one) for one in text.split())
+    return found
+
+
+def disk_bytes(directory: Path) -> int:
+    """What the files below take on disk."""
+    total = 0
+    for path in directory.rglob("*"):
+        if path.is_file():
+            total += path.stat().st_blocks * 512
+    return total
+
+
+def metric(operations_port: int, name: str) -> dict[str, float]:
+    """The samples of a metric by their labels, from a node's /metrics."""
+    url = f"http://127.0.0.1:{operations_port}/metrics"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    found = {}
+    for line in lines:
+        if line.startswith(name):
+            labels, _, value = line.rpartition(" ")
+            found[labels[len(name) :]] = float(value)
+    return found
+
+
+def quantile(buckets: dict[str, float], share: float) -> float:
+    """The upper bound of the histogram's bucket in which this share lies, in seconds."""
+    counts = sorted(
+        (float(label.partition('le="')[2].partition('"')[0]), count)
+        for label, count in buckets.items()
+    )
+    total = counts[-1][1] if counts else 0
+    for bound, count in counts:
+        if total and count >= share * total:
+            return bound
+    return 0.0

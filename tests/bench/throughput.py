@@ -1,0 +1,149 @@
+"""Throughput, latency and cost of transactions and queries on a two-organization network."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.bench.machine import children, disk_bytes, metric, quantile, usage
+from tests.support.networks import RunningNetwork
+
+GENERATOR_SECONDS_MAX = 120.0
+"""Beyond the ordered duration: preparing, and answers that come late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table."""
+
+    operation: str
+    stream: bool
+    callers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one row measured; CPU in milliseconds a transaction by the kernel's accounting."""
+
+    operation: str
+    way: str
+    callers: int
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+    cpu_ms: dict[str, float]
+    failures: dict[str, int]
+    disk_bytes_per_tx: float
+    lag_p99_ms: dict[str, float]
+
+    @property
+    def cpu_ms_total(self) -> float:
+        return sum(self.cpu_ms.values())
+
+
+def cases(callers: tuple[int, ...]) -> Iterator[Case]:
+    for operation in ("create", "transfer", "query"):
+        for stream in (True, False):
+            for count in callers:
+                yield Case(operation, stream, count)
+
+
+class Meter:
+    """CPU of every process of the network between two readings."""
+
+    def __init__(self, network: RunningNetwork) -> None:
+        self._network = network
+        self._before = self._read()
+
+    def _read(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for node in self._network.control.status():
+            if node.pid is None:
+                continue
+            found[node.name] = usage(node.pid).cpu_s
+            for worker in children(node.pid):
+                found[f"worker of {node.name}"] = usage(worker).cpu_s
+        return found
+
+    def milliseconds_each(self, count: int) -> dict[str, float]:
+        after = self._read()
+        return {
+            name: round(1000 * (cpu - self._before.get(name, 0.0)) / max(count, 1), 4)
+            for name, cpu in after.items()
+        }
+
+
+def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
+    """Run one case once."""
+    order = {
+        "directory": str(network.layout.root),
+        "operation": case.operation,
+        "stream": case.stream,
+        "callers": case.callers,
+        "seconds": seconds,
+    }
+    peer_name, peer = list(network.topology.nodes())[1]
+    data = network.layout.node(peer_name) / "data"
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.generator", json.dumps(order)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as generator:
+        assert generator.stdout is not None and generator.stdin is not None
+        assert generator.stdout.readline() == "ready\n", "the generator did not start"
+        meter, disk_before = Meter(network), disk_bytes(data)
+        output, _ = generator.communicate("go\n", timeout=seconds + GENERATOR_SECONDS_MAX)
+    found: dict[str, Any] = json.loads(output)
+    latencies = found["latencies"]
+    count = len(latencies)
+    cpu = meter.milliseconds_each(count)
+    cpu["client"] = round(1000 * found["cpu_s"] / max(count, 1), 4)
+    grown = disk_bytes(data) - disk_before
+    return Result(
+        operation=case.operation,
+        way="stream" if case.stream else "unary",
+        callers=case.callers,
+        per_second=round(count / found["seconds"], 1),
+        p50_ms=_at(latencies, 0.50),
+        p95_ms=_at(latencies, 0.95),
+        cpu_ms=cpu,
+        failures=found["failures"],
+        disk_bytes_per_tx=round(grown / max(count, 1), 1),
+        lag_p99_ms={peer_name: 1000 * _lag(peer.operations_port)},
+    )
+
+
+def measure_median(network: RunningNetwork, case: Case, seconds: float, rounds: int) -> Result:
+    """The run with the median throughput of so many."""
+    results = [measure(network, case, seconds) for _ in range(rounds)]
+    middle = statistics.median_low([result.per_second for result in results])
+    return next(result for result in results if result.per_second == middle)
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    return {**asdict(result), "cpu_ms_total": round(result.cpu_ms_total, 4)}
+
+
+def memory(network: RunningNetwork) -> dict[str, float]:
+    """Resident MiB of every node and worker."""
+    found: dict[str, float] = {}
+    for node in network.control.status():
+        if node.pid is not None:
+            found[node.name] = round(usage(node.pid).rss_mib, 1)
+            for worker in children(node.pid):
+                found[f"worker of {node.name}"] = round(usage(worker).rss_mib, 1)
+    return found
+
+
+def _at(latencies: list[float], share: float) -> float:
+    if not latencies:
+        return 0.0
+    return round(1000 * latencies[min(len(latencies) - 1, int(share * len(latencies)))], 2)
+
+
+def _lag(operations_port: int) -> float:
+    return quantile(metric(operations_port, "tongban_loop_lag_seconds_bucket"), 0.99)
