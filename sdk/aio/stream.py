@@ -14,7 +14,8 @@ from tongban.protos.errors import LimitExceeded, MalformedMessage
 from ..channel import HELLO_TIMEOUT_S, STREAM_METHOD, failure_of, software_name
 from ..core.backoff import Backoff
 from ..core.commands import Command, Failure, Pause
-from ..core.session import Handle, Session
+from ..core.handles import Handle
+from ..core.session import Session
 from ..core.transport import OnAnswer, Withdrawal
 from ..errors import StatusCode
 

@@ -17,7 +17,8 @@ from tongban.protos.errors import LimitExceeded, MalformedMessage
 from ..channel import HELLO_TIMEOUT_S, STREAM_METHOD, AnswerStream, failure_of, software_name
 from ..core.backoff import Backoff
 from ..core.commands import Command, Failure, Pause
-from ..core.session import Answered, Handle, Session
+from ..core.handles import Answered, Handle
+from ..core.session import Session
 from ..core.transport import OnAnswer, Withdrawal
 from ..errors import StatusCode
 
@@ -115,7 +116,11 @@ class StreamTransport:
             _hand_out(answers)
             if not is_running:
                 return
-            time.sleep(backoff.next_s())
+            with self._changed:
+                self._changed.wait_for(self._was_closed, backoff.next_s())
+
+    def _was_closed(self) -> bool:
+        return self._is_closed
 
     def _one_stream(self) -> Failure:
         """Open a stream and use it until it ends; how it ended."""

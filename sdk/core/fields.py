@@ -5,6 +5,8 @@ already can be put into others without being parsed, copied and serialized again
 use with what the message classes write.
 """
 
+from collections.abc import Iterable
+
 from google.protobuf.message import Message
 
 from tongban.protos.digest import encode_uvarint
@@ -22,6 +24,17 @@ def encode_field(tag: bytes, content: bytes) -> bytes:
     """One field of a message."""
     size = len(content)
     return tag + (_SIZES[size] if size < 4096 else encode_uvarint(size)) + content
+
+
+def encode_fields(tag: bytes, contents: Iterable[bytes]) -> bytes:
+    """A repeated field."""
+    sizes = _SIZES
+    return b"".join(
+        [
+            tag + sizes[len(item)] + item if len(item) < 4096 else encode_field(tag, item)
+            for item in contents
+        ]
+    )
 
 
 def encode_size(size: int) -> bytes:

@@ -22,7 +22,7 @@ from tongban.protos.proposal_pb2 import (
     Proposal,
 )
 
-from .fields import encode_field, tag_of
+from .fields import encode_field, encode_fields, tag_of
 
 NONCE_BYTES = 24
 """Random bytes in a signature header; every official client takes as many."""
@@ -117,7 +117,7 @@ class ProposalBuilder:
         return facts, encode_field(_HEADER, header) + encode_field(_PAYLOAD, payload)
 
     def _call(self, invocation: Invocation) -> bytes:
-        arguments = b"".join([encode_field(_ARGS, argument) for argument in invocation.args])
+        arguments = encode_fields(_ARGS, invocation.args)
         if invocation.is_init:
             arguments += ChaincodeInput(is_init=True).SerializeToString()
         return encode_field(_SPEC, self._spec + encode_field(_CHAINCODE_INPUT, arguments))

@@ -4,7 +4,7 @@ from tongban.protos.common_pb2 import Envelope
 from tongban.protos.gateway_pb2 import EndorseRequest, EvaluateRequest, SubmitRequest
 from tongban.protos.proposal_pb2 import SignedProposal
 
-from .fields import encode_field, tag_of
+from .fields import encode_field, encode_fields, tag_of
 from .signable import SignableProposal, SignableTransaction
 
 _PROPOSED = tag_of(EndorseRequest, "proposed_transaction")
@@ -21,12 +21,12 @@ _SIGNATURE = tag_of(Envelope, "signature")
 
 def build_endorse_request(proposal: SignableProposal) -> bytes:
     """A serialized EndorseRequest."""
-    return _proposed(proposal) + _each(_ENDORSING, proposal.organizations)
+    return _proposed(proposal) + encode_fields(_ENDORSING, map(str.encode, proposal.organizations))
 
 
 def build_evaluate_request(proposal: SignableProposal) -> bytes:
     """A serialized EvaluateRequest."""
-    return _proposed(proposal) + _each(_TARGETS, proposal.organizations)
+    return _proposed(proposal) + encode_fields(_TARGETS, map(str.encode, proposal.organizations))
 
 
 def build_submit_request(transaction: SignableTransaction) -> bytes:
@@ -50,7 +50,3 @@ def _names(transaction_id: str, channel_id: str) -> bytes:
     """The first two fields, the same in all three requests."""
     first = encode_field(_TRANSACTION_ID, transaction_id.encode())
     return first + encode_field(_CHANNEL_ID, channel_id.encode()) if channel_id else first
-
-
-def _each(tag: bytes, names: tuple[str, ...]) -> bytes:
-    return b"".join([encode_field(tag, name.encode()) for name in names]) if names else b""

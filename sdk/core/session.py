@@ -17,7 +17,6 @@ Times are seconds of one clock that only moves forward, told from outside.
 import math
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, NamedTuple
 
 from tongban.protos.gateway_pb2 import CommitStatusResponse
 from tongban.protos.stream_pb2 import GatewayMessage
@@ -27,7 +26,6 @@ from ..errors import StatusCode
 from .commands import (
     Accepted,
     Answer,
-    AskStatus,
     AwaitVerdict,
     Endorse,
     Evaluate,
@@ -45,6 +43,7 @@ from .frames import (
     parse_frame,
     to_failure,
 )
+from .handles import BODIES, NEVER, Answered, Handle, Request, is_local, late
 
 FRAME_MESSAGES_MAX = 256
 FRAME_BYTES_ENOUGH = 1024 * 1024
@@ -63,71 +62,12 @@ _NOT_YET = frozenset(
         StatusCode.RESOURCE_EXHAUSTED,
         StatusCode.CANCELLED,
         StatusCode.DEADLINE_EXCEEDED,
-        StatusCode.ABORTED,
     }
 )
-"""Codes after which asking for a verdict again makes sense."""
-
-_NEVER: Final = math.inf
+"""Codes after which submitting again, or asking for the verdict again, makes sense. ABORTED too, of
+a commit status (fabric internal/pkg/gateway/commitstatus.go); of a submission it means refused."""
 
 _REQUEST_BODIES = frozenset({"propose", "submit", "evaluate", "commit_status"})
-
-Request = Endorse | Evaluate | Submit | AskStatus | AwaitVerdict
-
-
-class Answered(NamedTuple):
-    """A request is over; what to tell whoever waits."""
-
-    waiter: object
-    answer: Answer
-
-
-class Handle:
-    """One request as the session knows it. For others: what to ``cancel``."""
-
-    __slots__ = (
-        "accept_by",
-        "asks",
-        "command",
-        "deadline",
-        "drops",
-        "is_accepted",
-        "is_over",
-        "resend",
-        "resend_at",
-        "ticket",
-        "waiter",
-        "wire_ids",
-    )
-
-    def __init__(self, command: Request, waiter: object, deadline: float) -> None:
-        self.command = command
-        self.waiter = waiter
-        self.deadline = deadline
-        self.accept_by = _NEVER
-        self.resend_at = _NEVER
-        self.resend: str = ""
-        """Body to send at ``resend_at``."""
-        self.drops = 0
-        """Streams that ended under it."""
-        self.is_accepted = False
-        self.is_over = False
-        self.asks = False
-        """Whether its verdict is asked for by transaction id."""
-        self.ticket: Ticket | None = None
-        self.wire_ids: list[int] = []
-
-    @property
-    def may_be_accepted(self) -> bool:
-        return self.is_accepted or (self.drops > 0 and isinstance(self.command, Submit))
-
-
-_BODY: dict[type[object], str] = {
-    Endorse: "propose",
-    Evaluate: "evaluate",
-    Submit: "submit",
-    AskStatus: "commit_status",
-}
 
 
 class Session:
@@ -144,7 +84,7 @@ class Session:
         self._queue: deque[tuple[Handle, str]] = deque()
         self._control: list[bytes] = []
         self._answers: list[Answered] = []
-        self.wake_at = _NEVER
+        self.wake_at = NEVER
         """When ``expire`` must be called next; infinity while nothing is open."""
 
     @property
@@ -179,7 +119,7 @@ class Session:
             if isinstance(command, Submit):
                 handle.accept_by = handle.deadline
                 handle.deadline += command.commit_timeout_s
-            self._queue.append((handle, _BODY[type(command)]))
+            self._queue.append((handle, BODIES[type(command)]))
         self._open[id(handle)] = handle
         self.wake_at = min(self.wake_at, handle.deadline, handle.accept_by)
         return handle
@@ -225,15 +165,16 @@ class Session:
         attempt, as long as its time lasts."""
         self._forget_stream()
         for handle in self._live():
-            was_never_sent = not (handle.is_accepted or handle.drops or _is_local(handle))
+            was_never_sent = not (handle.is_accepted or handle.drops or is_local(handle))
             if was_never_sent or isinstance(handle.command, Endorse | Evaluate):
                 self._settle(handle, failure)
+        self._forget_queued()
 
     def give_up(self, message: str) -> None:
         """The other side does not speak this protocol: everything open is handed back."""
         self._forget_stream()
         for handle in self._live():
-            if handle.ticket is not None or _is_local(handle):
+            if handle.ticket is not None or is_local(handle):
                 self._settle(handle, Failure(StatusCode.UNAVAILABLE, message, (), True))
             else:
                 self._settle(handle, StreamUnsupported(message, handle.is_accepted))
@@ -264,18 +205,27 @@ class Session:
         """End what has run out of time, and do what was put off until now."""
         for handle in self._live():
             if handle.deadline <= now or handle.accept_by <= now:
-                self._settle(handle, _late(handle))
-            elif handle.resend_at <= now:
-                handle.resend_at = _NEVER
-                self._queue.append((handle, handle.resend))
+                self._settle(handle, late(handle))
+                continue
+            if handle.ask_at <= now:
+                handle.ask_at = NEVER
+                self._queue.append((handle, "commit_status"))
+            if handle.submit_at <= now:
+                handle.submit_at = NEVER
+                self._queue.append((handle, "submit"))
+        self._forget_queued()
         self.wake_at = min(
-            (min(h.deadline, h.accept_by, h.resend_at) for h in self._open.values()),
-            default=_NEVER,
+            (min(h.deadline, h.accept_by, h.ask_at, h.submit_at) for h in self._open.values()),
+            default=NEVER,
         )
 
     def _live(self) -> Iterator[Handle]:
         """The open requests; ending one may end another, which is then left out."""
         return (handle for handle in list(self._open.values()) if not handle.is_over)
+
+    def _forget_queued(self) -> None:
+        """Drop what is over from the queue, which nobody may read for a long time."""
+        self._queue = deque(item for item in self._queue if not item[0].is_over)
 
     # Sending
 
@@ -340,7 +290,7 @@ class Session:
         if handle.is_accepted:
             return
         handle.is_accepted = True
-        handle.accept_by = handle.resend_at = _NEVER
+        handle.accept_by = handle.submit_at = NEVER
         handle.deadline = now + command.commit_timeout_s
         if not command.waits_for_commit:
             handle.ticket = Ticket()
@@ -365,13 +315,17 @@ class Session:
 
     def _on_failed(self, handle: Handle, body: str, failure: Failure, now: float) -> None:
         command = handle.command
-        if isinstance(command, Submit) and handle.may_be_accepted and failure.code in _NOT_YET:
+        is_passing = failure.code in _NOT_YET or (
+            failure.code == StatusCode.ABORTED and body == "commit_status"
+        )
+        if isinstance(command, Submit) and handle.may_be_accepted and is_passing:
             if body == "submit" and not handle.is_accepted:
-                self._send_later(handle, "submit", now + ASK_AGAIN_AFTER_S)
+                self._submit_later(handle, now + ASK_AGAIN_AFTER_S)
                 return
             if command.status_request is not None:
                 handle.asks = True
-                self._send_later(handle, "commit_status", now + ASK_AGAIN_AFTER_S)
+                handle.ask_at = now + ASK_AGAIN_AFTER_S
+                self.wake_at = min(self.wake_at, handle.ask_at)
                 return
         self._settle(handle, failure)
 
@@ -385,22 +339,22 @@ class Session:
             text = f"the stream broke twice: {failure.message}"
             self._settle(handle, Failure(StatusCode.UNAVAILABLE, text))
         elif not isinstance(command, Submit):
-            resent.append((handle, _BODY[type(command)]))
+            resent.append((handle, BODIES[type(command)]))
         elif command.status_request is not None:
             handle.asks = True
-            handle.accept_by = _NEVER
+            handle.accept_by = NEVER
             handle.deadline = max(handle.deadline, now + command.commit_timeout_s)
             resent.append((handle, "commit_status"))
             if not handle.is_accepted:
-                self._send_later(handle, "submit", now + RESUBMIT_AFTER_S)
+                self._submit_later(handle, now + RESUBMIT_AFTER_S)
         elif handle.is_accepted:
             text = f"{failure.message}; ask for the commit status with a signed request"
             self._settle(handle, Failure(StatusCode.UNAVAILABLE, text, (), True))
         else:
             resent.append((handle, "submit"))
 
-    def _send_later(self, handle: Handle, body: str, when: float) -> None:
-        handle.resend, handle.resend_at = body, when
+    def _submit_later(self, handle: Handle, when: float) -> None:
+        handle.submit_at = when
         self.wake_at = min(self.wake_at, when)
 
     def _forget_stream(self) -> None:
@@ -435,18 +389,3 @@ class Session:
             if self._sent.pop(message_id, None) is not None:
                 self._control.append(encode_cancel(message_id))
         handle.wire_ids.clear()
-
-
-def _is_local(handle: Handle) -> bool:
-    return isinstance(handle.command, AwaitVerdict)
-
-
-def _late(handle: Handle) -> Failure:
-    command = handle.command
-    if isinstance(command, Submit) and handle.deadline > handle.accept_by:
-        text = f"no orderer accepted the transaction within {command.timeout_s:g} s"
-    elif isinstance(command, Submit):
-        text = f"no verdict on the transaction within {command.commit_timeout_s:g} s"
-    else:
-        text = f"the gateway did not answer within {command.timeout_s:g} s"
-    return Failure(StatusCode.DEADLINE_EXCEEDED, text, (), handle.may_be_accepted)

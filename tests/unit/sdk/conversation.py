@@ -22,7 +22,8 @@ from tongban.sdk.core.commands import (
     Submit,
     Ticket,
 )
-from tongban.sdk.core.session import Handle, Request, Session
+from tongban.sdk.core.handles import Handle, Request
+from tongban.sdk.core.session import Session
 from tongban.sdk.errors import StatusCode
 
 BROKEN = Failure(StatusCode.UNAVAILABLE, "broken")

@@ -156,6 +156,29 @@ def test_a_verdict_that_nobody_asks_for_in_time_is_let_go() -> None:
     playbook.is_over()
 
 
+def test_a_verdict_and_its_listener_may_run_out_of_time_together() -> None:
+    conversation = Conversation()
+    playbook = a_stream(conversation)
+    playbook >> Ask("ann", submit(waits=False)) << Sent("submit", 1)
+    playbook >> Got("accepted", 1) << Told("ann", "accepted")
+    playbook >> Ask("later", await_verdict(conversation.tickets["ann"], 60))
+    playbook >> At(60) << Sent("cancel", 1) << Told("later", "UNAVAILABLE, perhaps accepted")
+    playbook.is_over()
+    assert conversation.session.is_idle
+
+
+def test_asking_again_does_not_put_off_submitting_again() -> None:
+    playbook = a_stream(Conversation())
+    playbook >> Ask("ann", submit()) << Sent("submit", 1) >> Broke()
+    playbook >> Started() << Sent("hello") >> Got("hello") << Sent("commit_status", 2)
+    playbook >> Got("failed", 2, StatusCode.ABORTED)  # it cannot say yet
+    playbook >> At(0.5) << Sent("commit_status", 3)
+    playbook >> At(2) << Sent("submit", 4)
+    playbook >> Got("failed", 4, StatusCode.ABORTED) << Sent("cancel", 3)  # refused for good
+    playbook << Told("ann", "ABORTED, perhaps accepted")
+    playbook.is_over()
+
+
 def test_after_a_dropped_stream_proposals_are_sent_again_once() -> None:
     playbook = a_stream(Conversation())
     playbook >> Ask("ann", endorse()) << Sent("propose", 1)
