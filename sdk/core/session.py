@@ -370,7 +370,7 @@ class Session:
     def _settle(self, handle: Handle, answer: Answer) -> None:
         self._close(handle)
         if handle.ticket is None:
-            self._answers.append(Answered(handle.waiter, answer))
+            self._answers.append(Answered(handle.waiter, _as_asked(handle, answer)))
             return
         assert isinstance(answer, CommitStatusResponse | Failure)
         if isinstance(answer, Failure) and answer.code == StatusCode.DEADLINE_EXCEEDED:
@@ -389,3 +389,15 @@ class Session:
             if self._sent.pop(message_id, None) is not None:
                 self._control.append(encode_cancel(message_id))
         handle.wire_ids.clear()
+
+
+def _as_asked(handle: Handle, answer: Answer) -> Answer:
+    """A verdict that was asked for on a new stream tells whoever only waits for acceptance that
+    the transaction was accepted; the verdict lies under the ticket."""
+    command = handle.command
+    is_early = isinstance(command, Submit) and not command.waits_for_commit
+    if is_early and isinstance(answer, CommitStatusResponse):
+        ticket = Ticket()
+        ticket.answer = answer
+        return Accepted(ticket)
+    return answer

@@ -9,6 +9,7 @@ import pytest
 from tests.support.orderer_process import free_port
 from tongban.node.runtime.dialing import Dialer
 from tongban.node.runtime.peer_link import PeerLink
+from tongban.node.services.guard import Handler
 from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.proposal_response_pb2 import ProposalResponse, Response
 from tongban.protos.stream_pb2 import Hello, PeerFrame, PeerMessage
@@ -37,7 +38,7 @@ async def greet_and_endorse(
 
 
 def ours(server: grpc.aio.Server) -> None:
-    handler = grpc.stream_stream_rpc_method_handler(greet_and_endorse)
+    handler: Handler = grpc.stream_stream_rpc_method_handler(greet_and_endorse)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("tongban.peer.Peer", {"Stream": handler}),)
     )
@@ -49,7 +50,7 @@ def foreign(server: grpc.aio.Server) -> None:
         response = ProposalResponse(payload=signed.proposal_bytes, response=Response(status=200))
         return response.SerializeToString()
 
-    handler = grpc.unary_unary_rpc_method_handler(process)
+    handler: Handler = grpc.unary_unary_rpc_method_handler(process)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("protos.Endorser", {"ProcessProposal": handler}),)
     )
@@ -59,7 +60,7 @@ def of_the_future(server: grpc.aio.Server) -> None:
     async def stream(requests: object, context: object) -> AsyncIterator[bytes]:
         yield PeerFrame(hello=Hello(version=2, window=8)).SerializeToString()
 
-    handler = grpc.stream_stream_rpc_method_handler(stream)
+    handler: Handler = grpc.stream_stream_rpc_method_handler(stream)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("tongban.peer.Peer", {"Stream": handler}),)
     )

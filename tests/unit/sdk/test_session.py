@@ -206,6 +206,17 @@ def test_a_transaction_that_nobody_accepted_is_asked_for_and_then_submitted_agai
     playbook.is_over()
 
 
+def test_a_verdict_after_a_dropped_stream_tells_of_acceptance_too() -> None:
+    conversation = Conversation()
+    playbook = a_stream(conversation)
+    playbook >> Ask("ann", submit(waits=False)) << Sent("submit", 1) >> Broke()
+    playbook >> Started() << Sent("hello") >> Got("hello") << Sent("commit_status", 2)
+    playbook >> Got("committed", 2) << Told("ann", "accepted")
+    playbook >> Ask("bob", await_verdict(conversation.tickets["ann"]))
+    playbook << Told("bob", "committed VALID")
+    playbook.is_over()
+
+
 def test_the_verdict_on_a_second_copy_is_not_the_verdict() -> None:
     playbook = a_stream(Conversation())
     playbook >> Ask("ann", submit()) << Sent("submit", 1) >> Broke()
