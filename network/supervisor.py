@@ -43,6 +43,7 @@ class SupervisedNode:
         self._layout = layout
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._pause = PAUSE_SECONDS_FIRST
         self.starts = 0
         self.state = "stopped"
 
@@ -78,12 +79,13 @@ class SupervisedNode:
         self.state = "stopped"
 
     def kill(self) -> None:
-        """End it as a power cut would; it is started again like after any other end."""
+        """End it as a power cut would; it is started again soon, since it did not fail."""
         if self._process is not None and self._process.returncode is None:
+            self._pause = PAUSE_SECONDS_FIRST
             self._process.kill()
 
     async def _keep_running(self) -> None:
-        pause = PAUSE_SECONDS_FIRST
+        self._pause = PAUSE_SECONDS_FIRST
         while True:
             started = time.monotonic()
             process = await self._spawn()
@@ -92,10 +94,10 @@ class SupervisedNode:
                 self.state = f"refused (status {code}); see {self._layout.node_log(self.name)}"
                 return
             if time.monotonic() - started > HEALTHY_SECONDS:
-                pause = PAUSE_SECONDS_FIRST
+                self._pause = PAUSE_SECONDS_FIRST
             self.state = f"ended with status {code}, starting again"
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, PAUSE_SECONDS_MAX)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, PAUSE_SECONDS_MAX)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         path = self._layout.node_log(self.name)
