@@ -55,8 +55,8 @@ READ_CONFLICTS = frozenset(
 """Verdicts after which the same call, run again on newer state, may succeed."""
 
 MISMATCH_TEXT = "ProposalResponsePayloads do not match"
-"""In a detail of a failed endorsement: endorsers disagree (fabric internal/pkg/gateway/endorsement.go),
-most often because one has committed a block more than another."""
+"""In a detail of a failed endorsement: endorsers disagree, most often because one has committed a
+block more than another (fabric internal/pkg/gateway/endorsement.go)."""
 
 PAUSE_FIRST_S = 0.02
 PAUSE_MAX_S = 1.0
