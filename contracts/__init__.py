@@ -15,6 +15,7 @@ from tongban.contracts import values
 from tongban.contracts.client import ClientIdentity
 from tongban.contracts.context import Context
 from tongban.contracts.contract import Chaincode, Contract, evaluate, submit
+from tongban.contracts.declarations import emits, on
 from tongban.contracts.endorsement import KeyEndorsement, Role
 from tongban.contracts.errors import (
     ContractDefinitionError,
@@ -22,6 +23,7 @@ from tongban.contracts.errors import (
     InvalidArgument,
     split_message,
 )
+from tongban.contracts.rules import ReactionContext, ReactionOutcome
 from tongban.contracts.runtime.bridge import Page, Response, Row, StateRefused
 from tongban.contracts.stub import HistoryEntry, Rows, Stub
 from tongban.contracts.values import from_json, to_json
@@ -37,14 +39,18 @@ __all__ = [
     "InvalidArgument",
     "KeyEndorsement",
     "Page",
+    "ReactionContext",
+    "ReactionOutcome",
     "Response",
     "Role",
     "Row",
     "Rows",
     "StateRefused",
     "Stub",
+    "emits",
     "evaluate",
     "from_json",
+    "on",
     "split_message",
     "submit",
     "to_json",

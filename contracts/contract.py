@@ -83,6 +83,10 @@ class Contract:
     is_default: ClassVar[bool] = False
     """Whether a call without a contract name is for this one. If none says so, the first is."""
 
+    department: ClassVar[str] = ""
+    """MSP id of the department that answers for this contract. A rule needs its approval, so a
+    contract that emits or reacts says it."""
+
     def before_transaction(self, ctx: Context) -> None:
         """Runs before every function of this contract. Raising refuses the transaction."""
 

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tongban.contracts import canonical
+from tongban.contracts import canonical, reactions
 from tongban.contracts.canonical import NotCanonical
 from tongban.contracts.context import Context, RulesHook
 from tongban.contracts.contract import Chaincode, Contract, unknown_function_text
 from tongban.contracts.conversion import Compiler
+from tongban.contracts.emission import Rules
 from tongban.contracts.errors import ContractDefinitionError, ContractError
 from tongban.contracts.function import Function, compile_functions
 from tongban.contracts.limits import ERROR_CHARACTERS_MAX
@@ -27,10 +28,17 @@ from tongban.contracts.metadata import (
     ContractDescription,
     build_metadata,
 )
+from tongban.contracts.rules import SYSTEM_CONTRACT as RULES_CONTRACT
+from tongban.contracts.rules import DeclaredReaction, Description
 from tongban.contracts.runtime.bridge import Invocation, Outcome, Response, StateBridge
+from tongban.contracts.values import to_json
 from tongban.protos.errors import TongbanError
 
 _log = logging.getLogger("tongban.contracts")
+
+
+RESERVED = (SYSTEM_CONTRACT, RULES_CONTRACT)
+"""Names that no contract of a package can have."""
 
 
 class LoadedContract(NamedTuple):
@@ -60,7 +68,7 @@ class ContractSet:
         self.contracts: dict[str, LoadedContract] = {}
         for kind in kinds:
             loaded = _load(kind, compiler)
-            if loaded.name in self.contracts or loaded.name == SYSTEM_CONTRACT:
+            if loaded.name in self.contracts or loaded.name in RESERVED:
                 raise ContractDefinitionError(kind.__name__, f"the name {loaded.name} is taken")
             self.contracts[loaded.name] = loaded
         self.default = _default_of(self.contracts, title)
@@ -74,6 +82,7 @@ class ContractSet:
                     loaded.functions,
                     inspect.getdoc(type(loaded.contract)) or "",
                     loaded.contract.version,
+                    loaded.contract.department,
                 )
                 for name, loaded in self.contracts.items()
             },
@@ -81,6 +90,9 @@ class ContractSet:
             compiler.schemas,
         )
         self._metadata_bytes = canonical.encode(self.metadata)
+        self.department = _department_of(self.contracts.values(), title)
+        """MSP id of the department that answers for the package; empty if it does not say."""
+        self.description = to_json(_describe(self.contracts.values(), self.department))
 
     def invoke(self, call: Invocation, bridge: StateBridge) -> Outcome:
         """How the invocation ends. Raises only what the bridge raises to end a transaction."""
@@ -91,6 +103,18 @@ class ContractSet:
         contract_name, _, function_name = name.rpartition(":")
         return self.contracts.get(contract_name or self.default), function_name
 
+    def find_function(self, name: str) -> Function | None:
+        """The function with this full name, ``Contract:function``."""
+        contract_name, _, function_name = name.rpartition(":")
+        loaded = self.contracts.get(contract_name)
+        return loaded.functions.get(function_name) if loaded is not None else None
+
+    def run(self, ctx: Context, name: str, args: Sequence[bytes]) -> Response:
+        """Run the function with this full name, reaction or not."""
+        contract_name, _, ctx.function = name.rpartition(":")
+        loaded = self.contracts[contract_name]
+        return _run(ctx, loaded, loaded.functions[ctx.function], args)
+
     def _answer(self, ctx: Context) -> Response:
         name = _function_name(ctx)
         loaded, ctx.function = self.find(name)
@@ -99,15 +123,20 @@ class ContractSet:
         function = loaded.functions.get(ctx.function)
         if function is None:
             return loaded.contract.unknown_transaction(ctx) or Response(200, "", b"")
-        ctx.stub.is_read_only = not function.is_submit
-        loaded.contract.before_transaction(ctx)
-        values = function.decode(ctx.stub.args[1:])
-        result = getattr(loaded.contract, function.method_name)(ctx, *values)
-        loaded.contract.after_transaction(ctx, result)
-        return function.respond(result)
+        if function.reactions:
+            raise ContractError(
+                "ACCESS_DENIED",
+                f"{ctx.function} runs when an event is emitted; clients cannot call it",
+            )
+        return _run(ctx, loaded, function, ctx.stub.args[1:])
 
     def _answer_system(self, name: str, ctx: Context) -> Response:
         contract_name = name.rpartition(":")[0]
+        if contract_name == RULES_CONTRACT and self.rules is not None:
+            response = reactions.answer(self, ctx, ctx.function)
+            if response is None:
+                raise ContractError("", unknown_function_text(ctx.function))
+            return response
         if contract_name != SYSTEM_CONTRACT:
             raise ContractError("", f"Contract name is not known: {contract_name[:200]}")
         if ctx.function != METADATA_FUNCTION:
@@ -148,7 +177,50 @@ def load_package(
     if raw:
         return RawContractSet(raw[0])
     contracts = [kind for kind in found if issubclass(kind, Contract)]
-    return ContractSet(contracts, shown, version)
+    return ContractSet(contracts, shown, version, rules=Rules)
+
+
+def _run(
+    ctx: Context, loaded: LoadedContract, function: Function, args: Sequence[bytes]
+) -> Response:
+    ctx.stub.is_read_only = not function.is_submit
+    ctx.declared_events = function.emits
+    loaded.contract.before_transaction(ctx)
+    values = function.decode(args)
+    result = getattr(loaded.contract, function.method_name)(ctx, *values)
+    loaded.contract.after_transaction(ctx, result)
+    return function.respond(result)
+
+
+def _describe(contracts: Iterable[LoadedContract], department: str) -> Description:
+    declared: list[DeclaredReaction] = []
+    events: set[str] = set()
+    for loaded in contracts:
+        for name, function in sorted(loaded.functions.items()):
+            events.update(function.emits)
+            for one in function.reactions:
+                full_name = f"{loaded.name}:{name}"
+                declared.append(
+                    DeclaredReaction(
+                        one.event,
+                        one.source,
+                        one.refused,
+                        one.unavailable,
+                        one.order,
+                        full_name,
+                        function.emits,
+                    )
+                )
+    return Description(department, tuple(sorted(events)), tuple(declared))
+
+
+def _department_of(contracts: Iterable[LoadedContract], title: str) -> str:
+    found = sorted({loaded.contract.department for loaded in contracts} - {""})
+    if len(found) > 1:
+        raise ContractDefinitionError(
+            title, f"expected one department for a package, found {' and '.join(found)}"
+        )
+    return found[0] if found else ""
 
 
 def _classes_of(module: ModuleType) -> list[type]:

@@ -11,6 +11,7 @@ from typing import Any
 from tongban.contracts.context import Context
 from tongban.contracts.contract import MARK, Contract, FunctionMark
 from tongban.contracts.conversion import Codec, Compiler, resolve_hints
+from tongban.contracts.declarations import EMITS, REACTIONS, Reaction
 from tongban.contracts.errors import ContractDefinitionError, ContractError, InvalidArgument
 from tongban.contracts.runtime.bridge import Response
 from tongban.contracts.scalars import Form, Mismatch
@@ -42,6 +43,12 @@ class Function:
 
     required_count: int
     """Parameters without a default, which come first."""
+
+    reactions: tuple[Reaction, ...] = ()
+    """The events that it follows. Such a function is for rules, not for clients."""
+
+    emits: tuple[str, ...] = ()
+    """The events that it says it may emit, sorted."""
 
     def decode(self, args: Sequence[bytes]) -> list[Any]:
         """The values of the arguments.
@@ -141,7 +148,7 @@ def _compile_function(
     parameters = []
     for parameter in declared[2:]:
         parameters.append(_compile_parameter(parameter, hints, place, compiler))
-    return Function(
+    function = Function(
         mark.name,
         method_name,
         mark.is_submit,
@@ -149,7 +156,22 @@ def _compile_function(
         _compile_result(hints, place, compiler),
         (inspect.getdoc(method) or "").split("\n\n", 1)[0].replace("\n", " "),
         sum(parameter.is_required for parameter in parameters),
+        getattr(method, REACTIONS, ()),
+        getattr(method, EMITS, ()),
     )
+    _verify_reactions(function, place)
+    return function
+
+
+def _verify_reactions(function: Function, place: str) -> None:
+    if not function.is_submit and (function.reactions or function.emits):
+        raise ContractDefinitionError(place, "@on and @emits need @submit, not @evaluate")
+    if function.reactions and len(function.parameters) != 1:
+        raise ContractDefinitionError(
+            place,
+            f"@on needs one parameter after the context, the payload; "
+            f"found {len(function.parameters)}",
+        )
 
 
 def _verify_context(

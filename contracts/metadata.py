@@ -2,6 +2,7 @@
 (fabric-chaincode-node apis/fabric-contract-api/schema/contract-schema.json)."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from tongban.contracts.function import Function
@@ -19,6 +20,8 @@ class ContractDescription(NamedTuple):
     text: str
     """The class's docstring."""
     version: str
+    department: str = ""
+    """MSP id of who answers for it."""
 
 
 def build_metadata(
@@ -56,7 +59,7 @@ def build_metadata(
 def _describe_contract(
     name: str, description: ContractDescription, version: str, is_default: bool
 ) -> dict[str, Any]:
-    return {
+    described: dict[str, Any] = {
         "name": name,
         "default": is_default,
         "info": {
@@ -68,6 +71,9 @@ def _describe_contract(
             _describe_function(function) for _, function in sorted(description.functions.items())
         ],
     }
+    if description.department:
+        described["department"] = description.department
+    return described
 
 
 def _describe_function(function: Function) -> dict[str, Any]:
@@ -84,6 +90,10 @@ def _describe_function(function: Function) -> dict[str, Any]:
             for parameter in function.parameters
         ],
     }
+    if function.reactions:
+        described["reactions"] = [asdict(reaction) for reaction in function.reactions]
+    if function.emits:
+        described["emits"] = list(function.emits)
     if function.doc:
         described["description"] = function.doc
     if function.result is not None and function.result.schema != {"type": "null"}:

@@ -32,7 +32,7 @@ from tongban.contracts.runtime.bridge import (
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import ChannelHeader, Header, SignatureHeader
 from tongban.protos.errors import TongbanError
-from tongban.protos.proposal_pb2 import Proposal, SignedProposal
+from tongban.protos.proposal_pb2 import ChaincodeHeaderExtension, Proposal, SignedProposal
 
 
 class HistoryEntry(NamedTuple):
@@ -91,6 +91,9 @@ class Stub:
         self._bridge = bridge
         self.is_read_only = False
         """Set while an ``@evaluate`` function runs; writes are refused then."""
+        self.has_called_others = False
+        """Whether writes may be out of reach of an error that this contract raises now: the
+        transaction keeps what was written before a call, and what the other contract wrote."""
 
     # The proposal
 
@@ -161,6 +164,18 @@ class Stub:
             raise ContractError("INVALID_PROPOSAL", str(error)) from None
         bound = signature.nonce + signature.creator + epoch.to_bytes(8, "little")
         return hashlib.sha256(bound).digest()
+
+    @cached_property
+    def entry_chaincode(self) -> str:
+        """The chaincode that the client called: this one, or the first of those that led here by
+        calling each other. The client signed it, and each of them has its own endorsers."""
+        try:
+            signed = parse(SignedProposal, self.signed_proposal)
+            header = parse(Header, parse(Proposal, signed.proposal_bytes).header)
+            extension = parse(ChannelHeader, header.channel_header).extension
+            return parse(ChaincodeHeaderExtension, extension).chaincode_id.name
+        except TongbanError as error:
+            raise ContractError("INVALID_PROPOSAL", str(error)) from None
 
     # Public state
 
@@ -309,6 +324,20 @@ class Stub:
 
     # Others
 
+    def mark_writes(self) -> int:
+        """A place among the writes so far, for :meth:`drop_writes`."""
+        return len(self._bridge.writes.pending)
+
+    def drop_writes(self, mark: int) -> None:
+        """What was written since that mark is not, nor an event set, unless another contract was
+        called meanwhile."""
+        del self._bridge.writes.pending[mark:]
+        self._bridge.writes.event = None
+
+    @property
+    def has_event(self) -> bool:
+        return self._bridge.writes.event is not None
+
     def set_event(self, name: str, payload: bytes = b"") -> None:
         """The transaction carries this event, and no other."""
         if not name:
@@ -323,7 +352,25 @@ class Stub:
         first. On this channel (the default) its reads and writes are part of this transaction;
         on another only its answer is used."""
         encoded = [arg.encode("utf-8") if isinstance(arg, str) else bytes(arg) for arg in args]
+        self.has_called_others = True
         return self._bridge.invoke_chaincode(name, encoded, channel)
+
+    def ask(self, name: str, function: str, *args: str | bytes) -> bytes:
+        """The payload that a function of another contract answers which only reads. Unlike
+        :meth:`call`, what this function has written so far stays here meanwhile.
+
+        Raises:
+            ContractError: the other's refusal.
+        """
+        encoded = [
+            arg.encode("utf-8") if isinstance(arg, str) else arg for arg in (function, *args)
+        ]
+        held = self._bridge.writes.take()
+        try:
+            response = self._bridge.invoke_chaincode(name, encoded)
+        finally:
+            self._bridge.writes.pending[:0] = held
+        return payload_of(response)
 
     def call(self, name: str, function: str, *args: str | bytes, channel: str = "") -> bytes:
         """The payload that another contract's function answers; see :meth:`invoke_chaincode`.

@@ -26,6 +26,7 @@ from typing import Any
 from tongban.contracts import canonical
 from tongban.contracts.contract import Chaincode, Contract
 from tongban.contracts.dispatch import ContractSet, RawContractSet
+from tongban.contracts.emission import Rules
 from tongban.contracts.endorsement import VALIDATION_PARAMETER
 from tongban.contracts.function import Function
 from tongban.contracts.memory import MemoryBridge, MemoryState, Simulation
@@ -323,7 +324,8 @@ def _package_of(kinds: Sequence[type[Contract] | type[Chaincode]]) -> ContractSe
     raw = [kind for kind in kinds if issubclass(kind, Chaincode)]
     if raw:
         return RawContractSet(raw[0])
-    return ContractSet([kind for kind in kinds if issubclass(kind, Contract)], kinds[0].__name__)
+    contracts = [kind for kind in kinds if issubclass(kind, Contract)]
+    return ContractSet(contracts, kinds[0].__name__, rules=Rules)
 
 
 def _raw(function: str | bytes, args: Sequence[str | bytes]) -> list[bytes]:

@@ -15,6 +15,7 @@ from tongban.contracts import (
     Contract,
     ContractDefinitionError,
     ContractError,
+    ReactionOutcome,
     Response,
     evaluate,
     split_message,
@@ -456,8 +457,11 @@ def test_a_rules_hook_is_made_for_each_transaction_and_finishes_only_good_ones()
             self.finished = 0
             made.append(self)
 
-        def emit(self, ctx: Context, name: str, payload: object) -> None:
+        def emit(
+            self, ctx: Context, name: str, payload: object, key: str
+        ) -> tuple[ReactionOutcome, ...]:
             self.emitted.append(name)
+            return ()
 
         def finish(self, ctx: Context) -> None:
             self.finished += 1
@@ -466,8 +470,7 @@ def test_a_rules_hook_is_made_for_each_transaction_and_finishes_only_good_ones()
     class Emitting(Contract):
         @submit
         def go(self, ctx: Context, fail: bool) -> None:
-            assert ctx.rules is not None
-            ctx.rules.emit(ctx, "gone", {})
+            ctx.emit("gone", {})
             if fail:
                 raise ContractError("NO", "no")
 
