@@ -44,9 +44,8 @@ from tongban.node.runtime.own_signatures import RememberingSigner
 from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
 from tongban.node.runtime.presence import Presence, check_peer
 from tongban.node.runtime.supervisor import Supervisor
-from tongban.node.runtime.syscc import cscc, lscc, qscc
+from tongban.node.runtime.syscc import build_system_chaincodes
 from tongban.node.runtime.syscc.installer import Installer
-from tongban.node.runtime.syscc.lifecycle import LifecycleChaincode
 from tongban.node.runtime.transaction_run import RunServices
 from tongban.node.runtime.workers.fences import make_undumpable
 from tongban.node.runtime.workers.host import WorkerHost
@@ -143,12 +142,7 @@ class Peer:
             chaincodes=ChaincodeLookup(self._packages, config.msp.id),
             host=self._host,
             verifier=self._verifier,
-            system={
-                cscc.NAME: cscc.ChannelConfigurer(self._channels, access),
-                qscc.NAME: qscc.LedgerQueries(self._channels, access),
-                lscc.NAME: lscc.LegacyLifecycle(access),
-                LIFECYCLE_NAMESPACE: LifecycleChaincode(access, installer),
-            },
+            system=build_system_chaincodes(self._channels, access, installer),
         )
         identity = self._msp.deserialize(self._signer.creator)
         signer = RememberingSigner(self._signer, identity.id, self._verifier)
@@ -182,16 +176,17 @@ class Peer:
     def _find_package(self, package_id: str) -> PythonPackage:
         return parse_python_package(self._packages.load(package_id))
 
-    async def _check_package(self, package: ChaincodePackage) -> None:
+    async def _check_package(self, package: ChaincodePackage, content: bytes) -> None:
         """Only packages that this peer can run are installed.
 
         Raises:
-            LifecycleRefused: it cannot run this one.
+            TongbanError: it cannot run this one; says why.
         """
         if package.type.lower() != PYTHON_TYPE:
             raise LifecycleRefused(
                 f"packages of type '{package.type}' cannot be run here, expected '{PYTHON_TYPE}'"
             )
+        await asyncio.to_thread(parse_python_package, content)
 
     def _trusted_roots(self) -> bytes:
         """TLS authorities of every organization on any channel, as the configurations say now."""

@@ -11,8 +11,8 @@ from tongban.node.runtime.channel_access import PeerChannels
 from tongban.node.storage.packages import InstalledPackage, PackageStore
 from tongban.protos.errors import TongbanError
 
-CheckPackage = Callable[[ChaincodePackage], Awaitable[None]]
-"""Raises a TongbanError if the peer has no way to run the package."""
+CheckPackage = Callable[[ChaincodePackage, bytes], Awaitable[None]]
+"""Raises a TongbanError if the peer has no way to run the package, given read and as it came."""
 
 
 class ChaincodeUse(NamedTuple):
@@ -57,7 +57,7 @@ class Installer:
                 )
             if self._check is not None:
                 try:
-                    await self._check(parsed)
+                    await self._check(parsed, package)
                 except TongbanError as error:
                     raise LifecycleRefused(f"could not build chaincode: {error}") from None
             await asyncio.to_thread(self._store.save, parsed.label, package)
