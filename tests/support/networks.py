@@ -1,19 +1,24 @@
 """Whole networks of real processes for tests, on free ports, that end with the test."""
 
 import random
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tongban.network.connections import Connections
 from tongban.network.control import Control
-from tongban.network.layout import NetworkLayout
+from tongban.network.layout import NetworkLayout, full_name
 from tongban.network.lifecycle import Deployment, find_project
 from tongban.network.preflight import is_free
 from tongban.network.start import StartOptions, bring_up
 from tongban.network.topology import Topology
 
 ATTEMPTS_MAX = 50
+
+EQUAL_SECONDS_MAX = 60.0
+"""Until all peers have what the highest has, when nothing new is ordered."""
 
 
 class RunningNetwork:
@@ -31,6 +36,45 @@ class RunningNetwork:
         channel = self.connections.find_channel(channel_id)
         Deployment(self.connections, channel, steps.append).deploy(find_project(source), policy)
         return steps
+
+    def peer_names(self) -> list[str]:
+        return [
+            full_name(peer, organization.domain)
+            for organization in self.topology.organizations
+            for peer in organization.peers
+        ]
+
+    def ledger_directory(self, name: str, channel_id: str) -> Path:
+        return self.layout.node(name) / "data" / "channels" / channel_id / "ledger"
+
+    def pid(self, name: str) -> int:
+        """The process of a node that is running."""
+        (pid,) = [node.pid for node in self.control.status() if node.name == name]
+        assert pid is not None, f"{name} is not running"
+        return pid
+
+    def height(self, name: str, channel_id: str) -> int:
+        """The number of blocks that a node has, by its metrics."""
+        wanted = f'block_height{{channel="{channel_id}"}} '
+        for line in self.metrics(name).splitlines():
+            if wanted in line:
+                return int(float(line.rpartition(" ")[2]))
+        raise AssertionError(f"{name} has no metric of its height on {channel_id}")
+
+    def metrics(self, name: str) -> str:
+        port = dict(self.topology.nodes())[name].operations_port
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def wait_for_equal_heights(self, channel_id: str) -> int:
+        """The height that all peers have; fails if it takes too long."""
+        deadline = time.monotonic() + EQUAL_SECONDS_MAX
+        while True:
+            heights = {name: self.height(name, channel_id) for name in self.peer_names()}
+            if len(set(heights.values())) == 1:
+                return next(iter(heights.values()))
+            assert time.monotonic() < deadline, f"the peers differ: {heights}"
+            time.sleep(0.05)
 
 
 def on_free_ports(topology: Topology) -> Topology:

@@ -1,0 +1,1 @@
+"""A contract for tests under load and faults."""
