@@ -1,8 +1,8 @@
 """Speaking to the supervisor of a network."""
 
-import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tongban.network.errors import NetworkError
+from tongban.network.language import text
 from tongban.network.layout import NetworkLayout
+from tongban.network.leftovers import end_leftovers, is_alive
 
 ANSWER_SECONDS_MAX = 30.0
 """Stopping a node may take its draining time."""
@@ -51,9 +53,11 @@ class Control:
         )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self.is_running:
-            if not _is_alive(pid) or time.monotonic() > deadline:
+            if not is_alive(pid) or time.monotonic() > deadline:
+                log = self._layout.supervisor_log
                 raise NetworkError(
-                    "the supervisor did not start", f"See {self._layout.supervisor_log}"
+                    text("the supervisor did not start", "监督进程没有启动"),
+                    text(f"See {log}", f"参见 {log}"),
                 )
             time.sleep(0.05)
 
@@ -71,14 +75,23 @@ class Control:
         return self._command("kill", *nodes)
 
     def down(self) -> None:
-        """All nodes and the supervisor have ended when this returns."""
-        pid = self._pid()
+        """All nodes and the supervisor have ended when this returns; nodes whose supervisor had
+        gone, too."""
+        try:
+            pid = self._pid()
+        except NetworkError:
+            if not end_leftovers(self._layout):
+                raise
+            return
         self._command("down")
         deadline = time.monotonic() + ANSWER_SECONDS_MAX
-        while _is_alive(pid):
+        while is_alive(pid):
             if time.monotonic() > deadline:
-                raise NetworkError(f"the supervisor (process {pid}) does not end")
-            time.sleep(0.05)
+                raise NetworkError(
+                    text(f"the supervisor (process {pid}) does not end", f"监督进程 {pid} 不结束"),
+                    text(f"End it yourself: kill {pid}", f"请自行结束: kill {pid}"),
+                )
+            time.sleep(0.02)
 
     def _pid(self) -> int:
         answer = self._ask("status")
@@ -103,7 +116,11 @@ class Control:
                     line = answers.readline()
         except OSError:
             raise NetworkError(
-                f"no network is running in {self._layout.root}", "Start one: tongban network up"
+                text(
+                    f"no network is running in {self._layout.root}",
+                    f"{self._layout.root} 中没有正在运行的网络",
+                ),
+                text("Start one: tongban network up", "启动一个: tongban network up"),
             ) from None
         answer = json.loads(line or b"{}")
         if "error" in answer:
@@ -129,11 +146,27 @@ def _short(layout: NetworkLayout) -> str:
     return min((path, relative), key=len)
 
 
-def _is_alive(pid: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours stays until somebody has waited for it
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def refuse_if_running(layout: NetworkLayout) -> None:
+    """Raises NetworkError if the network in this directory runs."""
+    if Control(layout).is_running:
+        raise NetworkError(
+            text(f"a network is running in {layout.root}", f"{layout.root} 中的网络正在运行"),
+            text("Stop it first: tongban network down", "请先停止: tongban network down"),
+        )
+
+
+def clean(layout: NetworkLayout) -> None:
+    """The network's directory is gone. Only what is a network's is removed."""
+    refuse_if_running(layout)
+    if not layout.root.exists():
+        return
+    if any(layout.root.iterdir()) and not layout.topology.exists():
+        raise NetworkError(
+            text(
+                f"{layout.root} is not a network's directory and is left alone",
+                f"{layout.root} 不是网络目录,未作改动",
+            ),
+            text("Name the right one with --dir.", "请用 --dir 指明正确的目录。"),
+        )
+    end_leftovers(layout)
+    shutil.rmtree(layout.root)

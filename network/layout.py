@@ -9,9 +9,12 @@ DIR/supervisor.*                 what the supervisor says of itself
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tongban.network.crypto_tree import CryptoTree, NodeNames, OrganizationSpec, UserSpec
-from tongban.network.topology import Node, OrdererOrganization, Organization, Topology
+
+if TYPE_CHECKING:  # its models take a quarter of a second, which `network down` need not wait for
+    from tongban.network.topology import Node, OrdererOrganization, Organization, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class NetworkLayout:
     def supervisor_pid(self) -> Path:
         return self.root / "supervisor.pid"
 
-    def tree_of(self, organization: Organization) -> CryptoTree:
+    def tree_of(self, organization: "Organization") -> CryptoTree:
         spec = OrganizationSpec(
             organization.domain,
             "peer",
@@ -64,7 +67,7 @@ class NetworkLayout:
         )
         return CryptoTree(self.organizations, spec)
 
-    def tree_of_orderer(self, organization: OrdererOrganization) -> CryptoTree:
+    def tree_of_orderer(self, organization: "OrdererOrganization") -> CryptoTree:
         spec = OrganizationSpec(
             organization.domain,
             "orderer",
@@ -74,15 +77,15 @@ class NetworkLayout:
         return CryptoTree(self.organizations, spec)
 
 
-def full_name(node: Node, domain: str) -> str:
+def full_name(node: "Node", domain: str) -> str:
     return f"{node.name}.{domain}"
 
 
-def endpoint(node: Node, domain: str) -> str:
+def endpoint(node: "Node", domain: str) -> str:
     """host:port as the channel's configuration names the node."""
     return f"{full_name(node, domain)}:{node.port}"
 
 
-def dial_overrides(topology: Topology) -> dict[str, str]:
+def dial_overrides(topology: "Topology") -> dict[str, str]:
     """The names of all nodes to addresses on this machine."""
     return {f"{name}:{node.port}": f"127.0.0.1:{node.port}" for name, node in topology.nodes()}

@@ -6,15 +6,11 @@ from pathlib import Path
 
 import click
 
-from tongban.network.cli.context import (
-    as_option,
-    dir_option,
-    json_option,
-    open_connections,
-    parse_who,
-)
-from tongban.network.cli.output import refusals, say, say_json
+from tongban.network.cli.context import as_option, dir_option, json_option
+from tongban.network.cli.output import refusals, say, say_json, tell
+from tongban.network.cli.reach import open_connections, parse_who
 from tongban.network.errors import NetworkError
+from tongban.network.language import text
 
 
 def _transient(entries: Sequence[str]) -> dict[str, object]:
@@ -64,8 +60,15 @@ def submit(
         status = transaction.submit().status()
     if not status.is_valid:
         raise NetworkError(
-            f"transaction {status.transaction_id} is invalid: {status.code_name}",
-            "Nothing was changed. A read conflict usually goes away when it is submitted again.",
+            text(
+                f"transaction {status.transaction_id} is invalid: {status.code_name}",
+                f"交易 {status.transaction_id} 无效: {status.code_name}",
+            ),
+            text(
+                "Nothing was changed. A read conflict usually goes away when it is submitted "
+                "again.",
+                "账本未改变。读冲突通常重新提交即可。",
+            ),
         )
     if as_json:
         say_json(
@@ -75,8 +78,15 @@ def submit(
                 "result": _printable(transaction.result),
             }
         )
-    else:
+        return
+    if transaction.result:
         say(_printable(transaction.result))
+    tell(
+        text(
+            f"committed: transaction {status.transaction_id} in block {status.block_number}",
+            f"已提交: 交易 {status.transaction_id},区块 {status.block_number}",
+        )
+    )
 
 
 @click.command()

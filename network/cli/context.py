@@ -1,4 +1,4 @@
-"""What commands share: where the network is, and how to reach it."""
+"""What commands share: their options, and where the network is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,10 +6,7 @@ from typing import Any
 
 import click
 
-from tongban.network.connections import Connections
-from tongban.network.errors import NetworkError
 from tongban.network.layout import NetworkLayout
-from tongban.network.topology import Topology, load_topology
 
 DEFAULT_DIR = Path(".tongban/network")
 
@@ -42,28 +39,3 @@ def as_option(command: Command) -> Command:
 
 def open_layout(directory: Path) -> NetworkLayout:
     return NetworkLayout(directory.absolute())
-
-
-def open_network(directory: Path) -> tuple[NetworkLayout, Topology]:
-    """Raises NetworkError if there is no network in the directory."""
-    layout = open_layout(directory)
-    if not layout.topology.exists():
-        raise NetworkError(f"no network in {layout.root}", "Start one: tongban network up")
-    return layout, load_topology(layout.topology)
-
-
-def open_connections(directory: Path) -> Connections:
-    layout, topology = open_network(directory)
-    return Connections(topology, layout)
-
-
-def parse_who(connections: Connections, who: str | None) -> tuple[Any, str]:
-    """Organization and user of ``ORG/USER``."""
-    if who is None:
-        organization = connections.topology.organizations[0]
-        clients = [user.name for user in organization.users if user.role == "client"]
-        return organization, clients[0] if clients else "Admin"
-    name, slash, user = who.partition("/")
-    if not slash or not user:
-        raise click.BadParameter("expected ORG/USER, for example Org1/User1", param_hint="--as")
-    return connections.find_organization(name), user

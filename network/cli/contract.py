@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from tongban.contracts.packaging import build_project
-from tongban.network.cli.context import dir_option, json_option, open_connections
-from tongban.network.cli.output import refusals, say, say_json, steps, table
+from tongban.network.cli.context import dir_option, json_option
+from tongban.network.cli.output import refusals, say, say_json
+from tongban.network.cli.reach import open_connections
+from tongban.network.cli.screen import steps, table
 from tongban.network.lifecycle import Deployment, find_project
 from tongban.protos import lifecycle_pb2
 from tongban.protos.codec import parse

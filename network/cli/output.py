@@ -1,21 +1,17 @@
-"""How the command speaks: progress on a terminal, plain lines in a pipe, JSON for scripts.
+"""How the command speaks: lines, JSON for scripts, and refusals.
 
 Exit status 0 for done, 1 for refused, 2 for a wrong command line.
 """
 
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from tongban.network.errors import NetworkError
+from tongban.network.language import text
 from tongban.protos.errors import TongbanError
 
 P = ParamSpec("P")
@@ -24,58 +20,17 @@ R = TypeVar("R")
 REFUSED = 1
 
 
-def is_chinese() -> bool:
-    """Whether the locale asks for Chinese."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        value = os.environ.get(name)
-        if value:
-            return value.lower().startswith("zh")
-    return False
-
-
-def text(english: str, chinese: str) -> str:
-    """The wording for the locale."""
-    return chinese if is_chinese() else english
-
-
-def console() -> Console:
-    return Console(highlight=False)
-
-
 def say(line: str) -> None:
     click.echo(line)
 
 
+def tell(line: str) -> None:
+    """For people only: to the error stream, so that the output stays what was asked for."""
+    click.echo(line, err=True)
+
+
 def say_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on a terminal, tab-separated lines in a pipe."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            click.echo("\t".join("" if cell is None else str(cell) for cell in row))
-        return
-    found = Table(*columns)
-    for row in rows:
-        found.add_row(*("" if cell is None else str(cell) for cell in row))
-    console().print(found)
-
-
-@contextmanager
-def steps() -> Iterator[Callable[[str], None]]:
-    """A way to tell of steps as they are done: with a spinner on a terminal."""
-    if not sys.stdout.isatty():
-        yield say
-        return
-    screen = console()
-    with screen.status("…") as status:
-
-        def tell(line: str) -> None:
-            screen.print(f"[green]✓[/] {line}")
-            status.update("…")
-
-        yield tell
 
 
 def refuse(error: Exception) -> NoReturn:
@@ -92,7 +47,7 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (TongbanError, NetworkError) as error:
+        except TongbanError as error:
             refuse(error)
 
     return run
