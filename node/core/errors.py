@@ -4,7 +4,6 @@ TongbanError
   AccessDenied           the caller may not do this, or we cannot tell who it is
     UnknownIdentity      a serialized identity cannot be read against the MSPs we have
     InvalidIdentity      its MSP does not stand behind it (chain, revocation, units)
-    PolicyNotSatisfied   the signatures given do not meet a policy; carries the verdict
   InvalidConfig          a configuration that no node can run on
     InvalidMspConfig     the same for one organization's definition
   InvalidConfigUpdate    a change that the current configuration does not allow
@@ -13,8 +12,6 @@ TongbanError
   UnsupportedCapability  the channel asks for something this version does not know
   UnknownChannel · UnknownChaincode · Overloaded · ShuttingDown
 """
-
-from typing import Protocol
 
 from tongban.protos.errors import TongbanError
 
@@ -41,24 +38,6 @@ class InvalidIdentity(AccessDenied):
         self.mspid = mspid
         self.subject = subject
         self.reason = reason
-
-
-class ExplainedVerdict(Protocol):
-    """What :class:`PolicyNotSatisfied` carries: a policy verdict."""
-
-    @property
-    def reason(self) -> str: ...
-
-    def explain(self) -> str: ...
-
-
-class PolicyNotSatisfied(AccessDenied):
-    """The signatures given do not meet a policy."""
-
-    def __init__(self, what: str, verdict: ExplainedVerdict) -> None:
-        super().__init__(f"{what}: {verdict.reason}")
-        self.what = what
-        self.verdict = verdict
 
 
 class InvalidConfig(TongbanError):

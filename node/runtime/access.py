@@ -5,7 +5,7 @@ policies do not change between configurations.
 """
 
 from tongban.node.core.channel import ChannelConfig
-from tongban.node.core.channel.acl import LOCAL_RESOURCES, policy_path_for
+from tongban.node.core.channel.acl import LOCAL_RESOURCES, policy_for, refusal_of
 from tongban.node.core.errors import AccessDenied, UnknownPolicy
 from tongban.node.core.identity import Identity, Msp
 from tongban.node.core.local_access import check_local
@@ -54,19 +54,8 @@ class AccessControl:
 
 def _judge(resource: str, config: ChannelConfig, identity: Identity) -> str:
     try:
-        path = policy_path_for(config, resource)
+        policy = policy_for(config, resource)
     except UnknownPolicy:
         return f"Unmapped policy for {resource}"
-    policy = config.policies.get_or_reject(path)
     verdict = policy.evaluate([identity])
-    if verdict.satisfied:
-        return ""
-    if resource in config.acls:
-        return (
-            f"failed evaluating policy on signed data during check policy [{path}]: "
-            f"[{verdict.reason}]"
-        )
-    return (
-        f"Failed evaluating policy on signed data during check policy on channel "
-        f"[{config.channel_id}] with policy [{path}]: [{verdict.reason}]"
-    )
+    return "" if verdict.satisfied else refusal_of(config, resource, verdict.reason)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tongban.node.core.block import parse_block
 from tongban.node.core.channel import ChannelConfig, policy_for
-from tongban.node.core.errors import PolicyNotSatisfied, ShuttingDown
+from tongban.node.core.channel.acl import refusal_of
+from tongban.node.core.errors import AccessDenied, ShuttingDown
 from tongban.node.core.events import chaincode_events
 from tongban.node.core.gateway.layouts import LayoutFinder
 from tongban.node.core.gateway.plan import Layout
@@ -161,12 +162,12 @@ class Channel:
         return self.blocks.find_recent_block(number) or self._ledger.get_block(number)
 
     def check_access(self, resource: str, signed: SignedBy) -> None:
-        """Raises PolicyNotSatisfied unless the channel's policy for the resource is satisfied."""
+        """Raises AccessDenied unless the channel's policy for the resource is satisfied."""
         config = self.config
         policy = policy_for(config, resource)
         verdict = evaluate_signatures(policy, [signed], config.msps, self.verifier)
         if not verdict.satisfied:
-            raise PolicyNotSatisfied(f"access to {resource}", verdict)
+            raise AccessDenied(refusal_of(config, resource, verdict.reason))
 
     def layouts(self, interest: ChaincodeInterest, protect_transient: bool = False) -> list[Layout]:
         with self._ledger.snapshot() as state:

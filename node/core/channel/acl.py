@@ -86,3 +86,16 @@ def policy_for(config: ChannelConfig, resource: str) -> Policy:
         UnknownPolicy: there is no such resource.
     """
     return config.policies.get_or_reject(policy_path_for(config, resource))
+
+
+def refusal_of(config: ChannelConfig, resource: str, reason: str) -> str:
+    """What somebody is told who does not satisfy the policy of a channel resource: as a Go peer
+    says it where its default policy applies (fabric core/policy/policy.go), and where the channel
+    has named another (core/aclmgmt/resourceprovider.go)."""
+    path = policy_path_for(config, resource)
+    if resource in config.acls:
+        return f"failed evaluating policy on signed data during check policy [{path}]: [{reason}]"
+    return (
+        "Failed evaluating policy on signed data during check policy on channel "
+        f"[{config.channel_id}] with policy [{path}]: [{reason}]"
+    )

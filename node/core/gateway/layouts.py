@@ -28,6 +28,12 @@ LIFECYCLE = "_lifecycle"
 NO_COMBINATION = "no combination of peers can be derived which satisfy the endorsement policy"
 
 
+def undefined_chaincode(name: str, channel_id: str) -> GatewayError:
+    """The channel has no definition of it, or this peer does not follow the channel."""
+    text = f"{NO_COMBINATION}: No metadata was found for chaincode {name} in channel {channel_id}"
+    return GatewayError(Code.FAILED_PRECONDITION, text)
+
+
 class LayoutFinder:
     """Finds layouts on one channel, at one configuration and state."""
 
@@ -82,11 +88,7 @@ class LayoutFinder:
     def _definition(self, name: str) -> ChaincodeDefinition:
         definition = find_definition(self._state, name)
         if definition is None:
-            text = (
-                f"{NO_COMBINATION}: No metadata was found for chaincode {name} in channel "
-                f"{self._channel.channel_id}"
-            )
-            raise GatewayError(Code.FAILED_PRECONDITION, text)
+            raise undefined_chaincode(name, self._channel.channel_id)
         return definition
 
     def _collection_policy(self, definition: ChaincodeDefinition, name: str) -> bytes | None:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from tongban.node.core.errors import AccessDenied, UnknownChannel
 from tongban.node.core.gateway.errors import Code, GatewayError
+from tongban.node.core.gateway.layouts import undefined_chaincode
 from tongban.node.core.gateway.request import read_for_endorse, read_for_evaluate
 from tongban.node.core.policy import SignedBy
 from tongban.node.runtime.gateway.endorse import Endorsing
@@ -22,6 +23,11 @@ from tongban.protos import gateway_pb2
 from tongban.protos.codec import parse
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.transaction_pb2 import TxValidationCode
+
+NO_CONFIG = "failed to get config for channel [{0}]: could not get last config for channel {0}"
+NO_POLICIES = "Failed to get policy manager for channel [{}]"
+"""What a Go peer says of a channel that it has not joined (fabric internal/pkg/gateway/registry.go,
+core/policy/policy.go)."""
 
 
 class Gateway:
@@ -36,7 +42,9 @@ class Gateway:
         self, request: gateway_pb2.EndorseRequest, deadline: float | None = None
     ) -> gateway_pb2.EndorseResponse:
         facts = read_for_endorse(request.proposed_transaction)
-        endorsing = Endorsing(facts, self._channel(facts.channel_id), self._endorsers)
+        refusal = undefined_chaincode(facts.chaincode, facts.channel_id)
+        channel = self._channel(facts.channel_id, refusal)
+        endorsing = Endorsing(facts, channel, self._endorsers)
         try:
             async with asyncio.timeout(deadline):
                 envelope = await endorsing.run(request.endorsing_organizations)
@@ -49,6 +57,8 @@ class Gateway:
         self, request: gateway_pb2.EvaluateRequest, deadline: float | None = None
     ) -> gateway_pb2.EvaluateResponse:
         facts = read_for_evaluate(request.proposed_transaction)
+        text = NO_CONFIG.format(facts.channel_id)
+        self._channel(facts.channel_id, GatewayError(Code.UNAVAILABLE, text))
         try:
             async with asyncio.timeout(deadline):
                 result = await evaluate(facts, self._endorsers, request.target_organizations)
@@ -63,7 +73,7 @@ class Gateway:
             raise GatewayError(Code.INVALID_ARGUMENT, "a prepared transaction is required")
         if not request.prepared_transaction.signature:
             raise GatewayError(Code.INVALID_ARGUMENT, "prepared transaction must be signed")
-        channel = self._channel(request.channel_id)
+        channel = self._writable(request.channel_id)
         try:
             async with asyncio.timeout(deadline):
                 await submit(request.prepared_transaction, channel.orderers)
@@ -93,7 +103,7 @@ class Gateway:
         self, channel_id: str, tx_id: str, deadline: float | None = None
     ) -> asyncio.Task[gateway_pb2.CommitStatusResponse]:
         """Waits for the verdict from now on, for a reader that has been checked already."""
-        channel = self._channel(channel_id)
+        channel = self._writable(channel_id)
         return asyncio.create_task(self._wait_for_commit(channel, tx_id, deadline))
 
     async def _wait_for_commit(
@@ -128,17 +138,23 @@ class Gateway:
 
         return chaincode_events(request, channel, recheck)
 
-    def _channel(self, channel_id: str) -> GatewayChannel:
+    def _channel(self, channel_id: str, refusal: GatewayError) -> GatewayChannel:
+        """The channel; if this peer has not joined it, the refusal is raised."""
         try:
             return self._channels(channel_id)
-        except UnknownChannel as error:
-            raise GatewayError(Code.FAILED_PRECONDITION, str(error)) from None
+        except UnknownChannel:
+            raise refusal from None
+
+    def _writable(self, channel_id: str) -> GatewayChannel:
+        text = NO_CONFIG.format(channel_id)
+        return self._channel(channel_id, GatewayError(Code.FAILED_PRECONDITION, text))
 
     def _readable(self, channel_id: str, resource: str, signature: SignedBy) -> GatewayChannel:
+        text = NO_POLICIES.format(channel_id)
+        channel = self._channel(channel_id, GatewayError(Code.PERMISSION_DENIED, text))
         try:
-            channel = self._channels(channel_id)
             channel.check_access(resource, signature)
-        except (UnknownChannel, AccessDenied) as error:
+        except AccessDenied as error:
             raise GatewayError(Code.PERMISSION_DENIED, str(error)) from None
         return channel
 
