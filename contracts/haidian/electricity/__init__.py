@@ -1,0 +1,1 @@
+"""用电过户: electricity accounts, and how they follow a property to its new owner."""
