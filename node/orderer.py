@@ -20,6 +20,7 @@ from tongban.node.ordering.channel import OrdererChannel, join, open_log
 from tongban.node.runtime.broadcaster import Broadcaster, OrderedChannel
 from tongban.node.runtime.config import OrdererConfig, load_config, read_file
 from tongban.node.runtime.deliverer import DeliveredChannel, Deliverer, DeliverRules
+from tongban.node.runtime.health import watch_disk
 from tongban.node.runtime.log import LogSpec, start_log
 from tongban.node.runtime.metrics import Metrics
 from tongban.node.runtime.msp_dir import load_signer
@@ -59,6 +60,7 @@ class Orderer:
         self._register()
         version = importlib.metadata.version("tongban")
         self._operations = Operations(self._metrics, log_spec, {"Version": version})
+        watch_disk(self._operations, config.data)
 
     async def run(self) -> int:
         """Serve until a signal or a fault, and return the exit code."""

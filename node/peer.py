@@ -36,11 +36,13 @@ from tongban.node.runtime.deliverer import DeliveredChannel, Deliverer, DeliverR
 from tongban.node.runtime.dialing import Dialer
 from tongban.node.runtime.endorser import Endorser, EndorserOptions
 from tongban.node.runtime.gateway.gateway import Gateway
+from tongban.node.runtime.health import watch_disk
 from tongban.node.runtime.log import LogSpec, start_log
 from tongban.node.runtime.metrics import Metrics
 from tongban.node.runtime.msp_dir import load_signer, read_msp_directory
 from tongban.node.runtime.operations import Operations
 from tongban.node.runtime.own_signatures import RememberingSigner
+from tongban.node.runtime.peer_health import FenceHealth, describe_peers, watch_follower
 from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
 from tongban.node.runtime.presence import Presence, check_peer
 from tongban.node.runtime.supervisor import Supervisor
@@ -96,12 +98,15 @@ class Peer:
         self._register()
         version = importlib.metadata.version("tongban")
         self._operations = Operations(self._measure(), log_spec, {"Version": version})
+        self._fences = FenceHealth(self._host, _worker_settings(config))
+        self._watch_health()
 
     async def run(self) -> int:
         """Serve until a signal or a fault, and return the exit code."""
         for path in self._config.channels:
             await asyncio.to_thread(self._channels.join_at_start, read_file(path))
         await asyncio.to_thread(self._channels.open_all)
+        await self._fences.probe()
         self._channels.when_joined(self._follow)
         self._tasks.append(self._supervisor.start("announce", self._network.run()))
         self._supervisor.start("measure loop lag", self._metrics.measure_loop_lag())
@@ -218,8 +223,9 @@ class Peer:
             on_block=channel.commit_block,
         )
         self._delivered[channel.channel_id] = DeliveredChannel(channel.blocks, channel.verifier)
-        follow = BlockFollower(following).run()
-        self._tasks.append(self._supervisor.start(f"follow {channel.channel_id}", follow))
+        follower = BlockFollower(following)
+        watch_follower(self._operations, channel.channel_id, follower)
+        self._tasks.append(self._supervisor.start(f"follow {channel.channel_id}", follower.run()))
         self._network.seed(_anchors(channel.config))
         self._network.changed()
 
@@ -261,6 +267,11 @@ class Peer:
         deliverer = Deliverer(self._delivered, DeliverRules(readers, render))
         bind = self._server.requires_client_certificates
         return DeliverService(deliverer, bind_to_certificate=bind)
+
+    def _watch_health(self) -> None:
+        watch_disk(self._operations, self._config.data)
+        describe_peers(self._operations, self._network)
+        self._fences.watch(self._operations)
 
     def _measure(self) -> Metrics:
         metrics = self._metrics = Metrics()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,10 @@ from tongban.protos.signing import Signer
 DELIVER = "/orderer.AtomicBroadcast/Deliver"
 
 NONCE_BYTES = 24
+
+STEADY_SECONDS = 1.0
+"""A stream that has been open for so long counts as following, though no block has come yet; an
+orderer that refuses does so at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +67,16 @@ class BlockFollower:
         self._turn = random.randrange(1_000)
         self.address: str | None = None
         """The orderer that is being followed, or None between two."""
+        self._opened_at: float | None = None
+        self._lost_at = time.monotonic()
+        self._reason = "no orderer has been reached yet"
+
+    def trouble(self) -> tuple[float, str] | None:
+        """For how many seconds no orderer has been followed, and why; None while one is."""
+        now = time.monotonic()
+        if self._opened_at is not None and now - self._opened_at >= STEADY_SECONDS:
+            return None
+        return now - self._lost_at, self._reason
 
     async def run(self) -> None:
         """Follow until cancelled; a fault of ``on_block`` comes out."""
@@ -72,6 +87,7 @@ class BlockFollower:
                 try:
                     await self._follow(address)
                 except (TongbanError, grpc.aio.AioRpcError) as error:
+                    self._reason = f"{address}: {_text(error)}"
                     _log.warning(
                         "channel %s: orderer %s at height %d: %s",
                         self._following.channel_id,
@@ -80,7 +96,7 @@ class BlockFollower:
                         _text(error),
                     )
                 finally:
-                    self.address = None
+                    self._close()
             self._turn += 1
             if addresses and self._turn % len(addresses):
                 await asyncio.sleep(FIRST_SECONDS)
@@ -92,14 +108,20 @@ class BlockFollower:
             await connected(channel)
             call: ByteStream = channel.stream_stream(DELIVER)()
             await write(call, self._request())
+            self.address, self._opened_at = address, time.monotonic()
             while isinstance(data := await call.read(), bytes):
                 block, status = unwrap_block(data)
                 if block is None:
                     raise DeliverEnded(f"it ended with status {Status.Name(status)}")
-                self.address = address
                 await self._following.on_block(block)
+                self._opened_at = time.monotonic() - STEADY_SECONDS
                 self._backoff.reset()
             raise DeliverEnded("it ended the stream")
+
+    def _close(self) -> None:
+        if self.trouble() is None:
+            self._lost_at = time.monotonic()
+        self.address = self._opened_at = None
 
     def _request(self) -> bytes:
         seek = SeekInfo(

@@ -31,6 +31,9 @@ _JSON = "application/json"
 HealthCheck = Callable[[], Awaitable[str | None]]
 """What is wrong with a component, or None."""
 
+Describe = Callable[[], str]
+"""What there is to say of a component, healthy or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -64,11 +67,16 @@ class Operations:
         self._log_spec = log_spec
         self._version = dict(version)
         self._checks: dict[str, HealthCheck] = {}
+        self._descriptions: dict[str, Describe] = {}
         self._connections = 0
         self._server: asyncio.Server | None = None
 
     def add_check(self, component: str, check: HealthCheck) -> None:
         self._checks[component] = check
+
+    def describe(self, component: str, read: Describe) -> None:
+        """Show the state of a component on the page of health, beside Fabric's fields."""
+        self._descriptions[component] = read
 
     async def start(self, address: str) -> str:
         """Serve at HOST:PORT, and return it with the port that was taken for 0.
@@ -112,10 +120,13 @@ class Operations:
             if (reason := await check()) is not None:
                 failed.append({"component": component, "reason": reason})
         now = datetime.now(UTC).isoformat()
+        components = {name: read() for name, read in self._descriptions.items()}
         if failed:
             page = {"status": "Service Unavailable", "time": now, "failed_checks": failed}
-            return _json(HTTPStatus.SERVICE_UNAVAILABLE, page)
-        return _json(HTTPStatus.OK, {"status": "OK", "time": now})
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            page, status = {"status": "OK", "time": now}, HTTPStatus.OK
+        return _json(status, {**page, "components": components} if components else page)
 
     def _set_log_spec(self, body: bytes) -> Reply:
         try:
