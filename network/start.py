@@ -13,7 +13,11 @@ from tongban.network.layout import NetworkLayout
 from tongban.network.lifecycle import Deployment, find_project
 from tongban.network.material import ensure_material
 from tongban.network.readiness import wait_until_healthy, wait_until_usable
+from tongban.network.rules import ChannelRules
 from tongban.network.topology import Topology, load_topology
+
+RULES_SOURCE = "rules_contract"
+"""Where a topology has this contract, the rules that its contracts declare are adopted."""
 
 Say = Callable[[str], None]
 
@@ -85,3 +89,5 @@ def deploy_contracts(connections: Connections, options: StartOptions, say: Say) 
         for contract in channel.contracts:
             if contract.when == "always" or options.sample:
                 deployment.deploy(find_project(contract.source), contract.policy)
+        if any(contract.source == RULES_SOURCE for contract in channel.contracts):
+            ChannelRules(connections, channel).adopt(say)

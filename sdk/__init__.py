@@ -30,6 +30,7 @@ from .channel import Tls
 from .checkpoint import Checkpointer, FileCheckpointer, InMemoryCheckpointer
 from .core.calls import IDEMPOTENCY_KEY, Call
 from .core.commands import Timeouts
+from .core.deferring import CommittedOrDeferred
 from .core.events import ChaincodeEvent
 from .core.flows import CommitStatus, Committed
 from .core.pipeline import Outcome
@@ -59,6 +60,7 @@ __all__ = [
     "CommitStatus",
     "CommitStatusError",
     "Committed",
+    "CommittedOrDeferred",
     "Contract",
     "DigestSigner",
     "EndorseError",

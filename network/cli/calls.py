@@ -13,7 +13,7 @@ from tongban.network.errors import NetworkError
 from tongban.network.language import text
 
 
-def _transient(entries: Sequence[str]) -> dict[str, object]:
+def read_transient(entries: Sequence[str]) -> dict[str, object]:
     """Entries ``NAME=@FILE`` read from files, so that secrets stand in no command line, and
     ``NAME=VALUE``."""
     found: dict[str, object] = {}
@@ -54,7 +54,7 @@ def submit(
     with connections.gateway(organization, user) as gateway:
         called = gateway.get_network(channel).get_contract(contract)
         proposal = called.new_proposal(
-            function, *args, transient=_transient(transient), endorsing_organizations=endorse
+            function, *args, transient=read_transient(transient), endorsing_organizations=endorse
         )
         transaction = proposal.endorse()
         status = transaction.submit().status()
@@ -113,7 +113,7 @@ def evaluate(
     organization, user = parse_who(connections, who)
     with connections.gateway(organization, user) as gateway:
         called = gateway.get_network(channel).get_contract(contract)
-        say(_printable(called.evaluate(function, *args, transient=_transient(transient))))
+        say(_printable(called.evaluate(function, *args, transient=read_transient(transient))))
 
 
 @click.command()

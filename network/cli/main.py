@@ -12,6 +12,15 @@ COMMANDS = {
         f"{_CLI}.contract", "contract", "Write, check and deploy contracts.", "编写、检查、部署合约"
     ),
     "channel": Lazy(f"{_CLI}.channel", "channel", "Look at channels.", "查看通道"),
+    "rules": Lazy(
+        f"{_CLI}.rules",
+        "rules",
+        "See and agree on rules between contracts.",
+        "查看和商定合约间规则",
+    ),
+    "reactions": Lazy(
+        f"{_CLI}.reactions", "reactions", "Run what waits for a department.", "办理暂缓的联动事项"
+    ),
     "submit": Lazy(f"{_CLI}.calls", "submit", "Change the ledger through a contract.", "提交交易"),
     "evaluate": Lazy(
         f"{_CLI}.calls", "evaluate", "Ask a contract; nothing is changed.", "查询,不改变账本"

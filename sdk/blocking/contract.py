@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ..core import flows
 from ..core.calls import Call, ContractAddress, to_call
 from ..core.commands import Flow
+from ..core.deferring import CommittedOrDeferred, Deferral, submit_or_defer
 from ..core.flows import Committed
 from ..core.pipeline import Outcome
 from ..core.proposal import NONCE_BYTES, Moment, ProposalBuilder
@@ -92,6 +93,26 @@ class Contract:
             function, args, transient or {}, endorsing_organizations, retries, idempotency_key
         )
         return (self._client.run(self._submit_flow(call))).result
+
+    def submit_or_defer(
+        self,
+        call: Call,
+        defer: Sequence[str],
+        *,
+        endorsing_organizations: Sequence[str] = (),
+    ) -> CommittedOrDeferred:
+        """Submit; if peers that must endorse cannot be reached, submit so that the reactions of
+        the chaincodes ``defer`` are run later, where their rules allow it. The answer says which
+        it was. ``endorsing_organizations`` are for the second case.
+
+        Raises:
+            EndorseError, SubmitError, CommitStatusError, CommitError: as ``submit``.
+        """
+        client = self._client
+        deferral = Deferral(defer, endorsing_organizations)
+        return client.run(
+            submit_or_defer(self._propose, call, deferral, client.party, client.timeouts)
+        )
 
     def submit_async(
         self,
