@@ -120,6 +120,8 @@ class GatewayLimits(Section):
     """Unary calls in flight, as on Go peers."""
     stream_window: int = Field(default=2_048, ge=1)
     """Requests that one application may have open on its stream."""
+    stream_calls_max: int = Field(default=8_192, ge=1)
+    """Requests that all applications together may have open on their streams."""
     endorse_seconds_max: float = Field(default=30.0, gt=0)
     broadcast_seconds_max: float = Field(default=30.0, gt=0)
 

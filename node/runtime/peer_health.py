@@ -1,4 +1,4 @@
-"""How a peer's page of health tells of its orderers, other peers, and the fences around contracts."""
+"""What a peer's page of health tells of its orderers, other peers, and the fences."""
 
 import asyncio
 from typing import Final

@@ -126,7 +126,7 @@ class PeerLink:
             return await self._endorse_unary(self._unary, proposal)
         outbox = self._outbox
         if outbox is None:
-            return EndorserAnswer(error=f"no connection to {self.endpoint}")
+            return unreachable(f"no connection to {self.endpoint}")
         if len(self._open) >= OPEN_CALLS_MAX:
             return EndorserAnswer(error=f"too many open calls to {self.endpoint}")
         call_id = self._next_id
@@ -187,7 +187,10 @@ class PeerLink:
         try:
             return EndorserAnswer(await stub.ProcessProposal(proposal))
         except aio.AioRpcError as error:
-            return EndorserAnswer(error=error.details() or error.code().name)
+            text = error.details() or error.code().name
+            return EndorserAnswer(
+                error=text, is_unreachable=error.code() is grpc.StatusCode.UNAVAILABLE
+            )
 
     def _take(self, frame: PeerFrame) -> None:
         for message in frame.messages:
@@ -210,7 +213,12 @@ class PeerLink:
         self._unary = None
         for future in self._open.values():
             if not future.done():
-                future.set_result(EndorserAnswer(error=f"{self.endpoint}: {reason}"))
+                future.set_result(unreachable(f"{self.endpoint}: {reason}"))
+
+
+def unreachable(text: str) -> EndorserAnswer:
+    """The answer of a peer to which there is no way now."""
+    return EndorserAnswer(error=text, is_unreachable=True)
 
 
 async def _write(call: ByteStream, outbox: Outbox[PeerMessage]) -> None:

@@ -27,7 +27,7 @@ from tongban.node.core.gateway.directory import (
     by_preference,
 )
 from tongban.node.core.policy import SignedBy
-from tongban.node.runtime.peer_link import PeerLink
+from tongban.node.runtime.peer_link import PeerLink, unreachable
 from tongban.protos.errors import TongbanError
 from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.signing import Signer
@@ -152,7 +152,7 @@ class PeerNetwork:
             return await self._local_endorser(proposal)
         link = self._links.get(peer.endpoint)
         if link is None:
-            return EndorserAnswer(error=f"no connection to {peer.endpoint}")
+            return unreachable(f"no connection to {peer.endpoint}")
         return await link[0].endorse(proposal)
 
     def _announce(self) -> None:

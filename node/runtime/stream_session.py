@@ -8,11 +8,30 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
+from tongban.node.core.errors import Overloaded
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.outbox import Outbox
 
 UNREAD_MAX = 8_192
 """Answers that may wait for a slow reader; no further requests are read then."""
+
+
+class Places:
+    """Requests that all streams of one service have open together."""
+
+    def __init__(self, service: str, count_max: int) -> None:
+        self._service = service
+        self._count_max = count_max
+        self.count = 0
+
+    def check(self) -> None:
+        """Return if there is room for one more.
+
+        Raises:
+            Overloaded: there is not.
+        """
+        if self.count >= self._count_max:
+            raise Overloaded(self._service, self._count_max)
 
 
 class StreamMessage(Protocol):
@@ -30,9 +49,11 @@ class StreamSession(Generic[M]):
     """Runs the requests of one stream. ``serve`` answers one of them by putting messages into the
     outbox, and raises nothing but faults."""
 
-    def __init__(self, window: int, faults: FaultSink) -> None:
+    def __init__(self, window: int, faults: FaultSink, places: Places | None = None) -> None:
+        """``places`` are shared with other streams; starting a request takes one."""
         self._window = window
         self._faults = faults
+        self._places = places
         self._running: dict[int, asyncio.Task[None]] = {}
         self._finished = False
         self.outbox: Outbox[M] = Outbox()
@@ -50,6 +71,8 @@ class StreamSession(Generic[M]):
         assert request_id not in self._running, "checked by the caller"
         task = asyncio.get_running_loop().create_task(work)
         self._running[request_id] = task
+        if self._places is not None:
+            self._places.count += 1
         task.add_done_callback(lambda done: self._ended(request_id, done))
 
     def cancel(self, request_id: int) -> None:
@@ -73,6 +96,8 @@ class StreamSession(Generic[M]):
 
     def _ended(self, request_id: int, task: asyncio.Task[None]) -> None:
         self._running.pop(request_id, None)
+        if self._places is not None:
+            self._places.count -= 1
         if not task.cancelled() and (error := task.exception()) is not None:
             self._faults.fault(error)
         if self._finished and not self._running:
