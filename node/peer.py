@@ -240,8 +240,14 @@ class Peer:
         server, draining = self._server.server, self._server.draining
         add_EndorserServicer_to_server(EndorserService(self._endorser), server)
         add_GatewayServicer_to_server(GatewayService(self._gateway), server)
-        window = self._config.gateway.stream_window
-        GatewayStreamService(self._gateway, draining, self._supervisor, window).register(server)
+        limits = self._config.gateway
+        GatewayStreamService(
+            self._gateway,
+            draining,
+            self._supervisor,
+            limits.stream_window,
+            limits.stream_calls_max,
+        ).register(server)
         PeerStreamService(
             self._endorse_locally, self._network, draining, self._supervisor
         ).register(server)

@@ -2,7 +2,41 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+from tongban.protos.codec import parse
+from tongban.protos.elements import check_element_count
+from tongban.protos.errors import LimitExceeded
+from tongban.protos.stream_pb2 import GatewayFrame, OrdererFrame, PeerFrame
+
+FRAME_MESSAGES_MAX = 4_096
+"""Messages that are taken in one frame; our own senders stop at 512."""
+
+FRAME_ELEMENTS_MAX = 100_000
+"""Fields of all messages in a large frame: no more objects than a full frame needs."""
+
+UNCOUNTED_BYTES_MAX = 1024 * 1024
+"""A frame of this size is parsed without being counted: it cannot become more than some dozens of
+times as many bytes."""
+
+F = TypeVar("F", GatewayFrame, PeerFrame, OrdererFrame)
+
+
+def parse_frame(kind: type[F], data: bytes) -> F:
+    """A frame that a stranger has sent.
+
+    Raises:
+        MalformedMessage: it is not one.
+        LimitExceeded: it holds more than anybody needs to send at once.
+    """
+    if len(data) > UNCOUNTED_BYTES_MAX:
+        check_element_count(kind.DESCRIPTOR, data, FRAME_ELEMENTS_MAX)
+    frame = parse(kind, data)
+    if len(frame.messages) > FRAME_MESSAGES_MAX:
+        raise LimitExceeded(
+            kind.DESCRIPTOR.name, FRAME_MESSAGES_MAX, len(frame.messages), "messages"
+        )
+    return frame
 
 
 async def serve_stream(

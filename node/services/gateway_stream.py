@@ -11,23 +11,29 @@ from typing import Any
 
 import grpc
 
+from tongban.node.core.errors import Overloaded
 from tongban.node.core.gateway.envelope_id import read_envelope_id
 from tongban.node.core.gateway.errors import Code, GatewayError
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.gateway.gateway import Gateway
-from tongban.node.runtime.stream_session import UNREAD_MAX, StreamSession
-from tongban.node.services.framing import serve_stream
+from tongban.node.runtime.stream_session import UNREAD_MAX, Places, StreamSession
+from tongban.node.services.framing import parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
 from tongban.node.services.status import to_status
-from tongban.protos.codec import parse
 from tongban.protos.errors import MalformedMessage, TongbanError
 from tongban.protos.stream_pb2 import GatewayFrame, GatewayMessage, Hello
+
+SERVICE = "tongban.gateway.Gateway"
 
 PROTOCOL_VERSION = 1
 """The protocol of protos/stream.proto that this side speaks."""
 
 WINDOW = 2_048
 """Requests that one application may have open, unless the configuration says otherwise."""
+
+OPEN_MAX = 8_192
+"""Requests that all applications may have open together, unless the configuration says otherwise:
+some dozens of megabytes, and more than two cores serve in several seconds."""
 
 Work = Callable[[GatewayMessage, float | None], Coroutine[Any, Any, None]]
 
@@ -36,25 +42,31 @@ class GatewayStreamService:
     """Serves the streams of all applications."""
 
     def __init__(
-        self, gateway: Gateway, draining: asyncio.Event, faults: FaultSink, window: int = WINDOW
+        self,
+        gateway: Gateway,
+        draining: asyncio.Event,
+        faults: FaultSink,
+        window: int = WINDOW,
+        open_max: int = OPEN_MAX,
     ) -> None:
         self._gateway = gateway
         self._draining = draining
         self._faults = faults
         self._window = window
+        self._places = Places(f"/{SERVICE}", open_max)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Serve on this server, with frames as bytes."""
         handler: Handler = grpc.stream_stream_rpc_method_handler(self.stream)
         server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("tongban.gateway.Gateway", {"Stream": handler}),)
+            (grpc.method_handlers_generic_handler(SERVICE, {"Stream": handler}),)
         )
 
     async def stream(self, requests: object, context: Context) -> None:
         """One stream, until the client ends it or the node drains."""
         hello = Hello(version=PROTOCOL_VERSION, window=self._window, software="tongban")
         await context.write(GatewayFrame(hello=hello).SerializeToString())
-        session = GatewaySession(self._gateway, self._window, self._faults)
+        session = GatewaySession(self._gateway, self._window, self._faults, self._places)
         try:
             await serve_stream(_read(context, session), _write(context, session), self._draining)
         finally:
@@ -64,10 +76,11 @@ class GatewayStreamService:
 class GatewaySession:
     """One application's stream, free of transport: serialized frames in, messages out."""
 
-    def __init__(self, gateway: Gateway, window: int, faults: FaultSink) -> None:
+    def __init__(self, gateway: Gateway, window: int, faults: FaultSink, places: Places) -> None:
         self._gateway = gateway
         self._greeted = False
-        self.requests: StreamSession[GatewayMessage] = StreamSession(window, faults)
+        self._places = places
+        self.requests: StreamSession[GatewayMessage] = StreamSession(window, faults, places)
         self._kinds: dict[str, Work] = {
             "propose": self._propose,
             "submit": self._submit,
@@ -80,8 +93,9 @@ class GatewaySession:
 
         Raises:
             MalformedMessage: it is not a frame, or the first one says no Hello we can speak to.
+            LimitExceeded: it holds too much.
         """
-        frame = parse(GatewayFrame, data)
+        frame = parse_frame(GatewayFrame, data)
         if not self._greeted:
             if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
                 raise MalformedMessage(
@@ -108,8 +122,16 @@ class GatewaySession:
             text = "more requests are open on this stream than its Hello allows"
             self._fail(message.id, GatewayError(Code.RESOURCE_EXHAUSTED, text))
         else:
-            deadline = message.deadline_ms / 1000 if message.deadline_ms else None
-            self.requests.start(message.id, self._serve(work, message, deadline))
+            self._start(work, message)
+
+    def _start(self, work: Work, message: GatewayMessage) -> None:
+        try:
+            self._places.check()
+        except Overloaded as error:
+            self._fail(message.id, error)
+            return
+        deadline = message.deadline_ms / 1000 if message.deadline_ms else None
+        self.requests.start(message.id, self._serve(work, message, deadline))
 
     async def _serve(self, work: Work, message: GatewayMessage, deadline: float | None) -> None:
         try:

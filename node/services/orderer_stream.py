@@ -11,10 +11,9 @@ import grpc
 
 from tongban.node.runtime.broadcaster import Broadcaster
 from tongban.node.runtime.outbox import Outbox
-from tongban.node.services.framing import serve_stream
+from tongban.node.services.framing import parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
 from tongban.protos.ab_pb2 import BroadcastResponse
-from tongban.protos.codec import parse
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.stream_pb2 import Failed, Hello, OrdererFrame, OrdererMessage
 
@@ -68,8 +67,9 @@ class OrdererSession:
 
         Raises:
             MalformedMessage: it is not a frame, or the first one says no Hello we can speak to.
+            LimitExceeded: it holds too much.
         """
-        frame = parse(OrdererFrame, data)
+        frame = parse_frame(OrdererFrame, data)
         if not self._greeted:
             if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
                 raise MalformedMessage(
@@ -114,6 +114,7 @@ async def _read(context: Context, session: OrdererSession) -> None:
     try:
         while (data := await context.read()) is not grpc.aio.EOF:
             await session.take_frame(data)
+            await session.outbox.wait_below(WINDOW)
     finally:
         session.finish()
 

@@ -11,9 +11,8 @@ from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.peer_network import LocalEndorser, PeerNetwork
 from tongban.node.runtime.stream_session import UNREAD_MAX, StreamSession
-from tongban.node.services.framing import serve_stream
+from tongban.node.services.framing import parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
-from tongban.protos.codec import parse
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.stream_pb2 import Announcements, Failed, Hello, PeerFrame, PeerMessage
 
@@ -70,8 +69,9 @@ class PeerSession:
 
         Raises:
             MalformedMessage: it is not a frame, or the first one says no Hello we can speak to.
+            LimitExceeded: it holds too much.
         """
-        frame = parse(PeerFrame, data)
+        frame = parse_frame(PeerFrame, data)
         if not self._greeted:
             if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
                 raise MalformedMessage(

@@ -10,9 +10,10 @@ from tongban.node.core.channel import ChannelConfig
 from tongban.node.ordering.batcher import WaitingEnvelope
 from tongban.node.runtime.broadcaster import Broadcaster, OrderedChannel
 from tongban.node.services import orderer_stream
+from tongban.node.services.framing import FRAME_MESSAGES_MAX
 from tongban.node.services.orderer_stream import OrdererSession
 from tongban.protos.common_pb2 import Envelope
-from tongban.protos.errors import MalformedMessage
+from tongban.protos.errors import LimitExceeded, MalformedMessage
 from tongban.protos.stream_pb2 import Hello, OrdererFrame, OrdererMessage
 
 
@@ -88,6 +89,19 @@ def test_more_open_requests_than_the_window_are_refused(monkeypatch: pytest.Monk
         subject.queue.taken[0].on_ordered(1)
         await subject.send(good(4))
         assert len(subject.queue.taken) == 3
+
+    asyncio.run(work())
+
+
+def test_a_frame_with_more_than_anybody_sends_ends_the_stream() -> None:
+    async def work() -> None:
+        subject = Subject()
+        with pytest.raises(LimitExceeded):
+            await subject.send(*[good(1)] * (FRAME_MESSAGES_MAX + 1))
+        assert subject.queue.taken == []
+        empty = OrdererFrame(hello=Hello(version=1), messages=[OrdererMessage()] * 600_000)
+        with pytest.raises(LimitExceeded):
+            await subject.session.take_frame(empty.SerializeToString())
 
     asyncio.run(work())
 
