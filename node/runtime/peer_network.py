@@ -7,6 +7,7 @@ itself; news about others is passed on once.
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tongban.node.core.gateway.announcement import (
 )
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import (
+    PEERS_MAX,
     ChannelPresence,
     PeerDirectory,
     PeerRecord,
@@ -114,7 +116,8 @@ class PeerNetwork:
 
     def learn(self, announcements: Iterable[SignedAnnouncement]) -> None:
         """Take what another peer says; what is not properly signed is ignored."""
-        news = [signed for signed in announcements if self._learn_one(signed)]
+        taken = itertools.islice(announcements, PEERS_MAX)
+        news = [signed for signed in taken if self._learn_one(signed)]
         if news:
             for link in self.links:
                 link.announce(news)

@@ -1,7 +1,10 @@
 """What an endorser's answer means: an endorsement, or which kind of failure.
 
 Fabric decides this by whether there is a response, an error, or both; only the local peer can give
-both (fabric internal/pkg/gateway/apiutils.go, responseStatus).
+both (fabric internal/pkg/gateway/apiutils.go, responseStatus). Other than there, a peer that
+refused a proposal, or whose chaincode crashed, is asked again: otherwise one bad proposal would
+take the peer from everybody else. Only one that cannot be reached is left alone until it shows
+itself.
 """
 
 from dataclasses import dataclass
@@ -10,16 +13,15 @@ from tongban.node.core.gateway.errors import Code
 from tongban.protos import proposal_pb2, proposal_response_pb2
 from tongban.protos.codec import parse
 
-STREAM_TERMINATED = "chaincode stream terminated"
-"""How the text of a crashed chaincode ends."""
-
 
 @dataclass(frozen=True, slots=True)
 class EndorserAnswer:
-    """What came back from an endorser. No response means that it could not be reached."""
+    """What came back from an endorser."""
 
     response: proposal_response_pb2.ProposalResponse | None = None
     error: str | None = None
+    is_unreachable: bool = False
+    """Whether the error is that there was no way to the endorser, or that it was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ def classify(answer: EndorserAnswer) -> Failure | None:
     """None for a success."""
     if answer.error is not None:
         if answer.response is None:
-            return Failure(Code.UNAVAILABLE, answer.error, may_retry=True, forget_peer=True)
+            forget = answer.is_unreachable
+            return Failure(Code.UNAVAILABLE, answer.error, may_retry=True, forget_peer=forget)
         return Failure(Code.FAILED_PRECONDITION, answer.error, may_retry=False, forget_peer=False)
     if answer.response is None:
         raise AssertionError("an answer has a response or an error")
@@ -47,8 +50,7 @@ def classify(answer: EndorserAnswer) -> Failure | None:
     if 200 <= status < 400:
         return None
     if status == 500 and not answer.response.payload:
-        crashed = message.endswith(STREAM_TERMINATED)
-        return Failure(Code.ABORTED, message, may_retry=True, forget_peer=crashed)
+        return Failure(Code.ABORTED, message, may_retry=True, forget_peer=False)
     text = f"chaincode response {status}, {message}"
     return Failure(Code.UNKNOWN, text, may_retry=False, forget_peer=False)
 
