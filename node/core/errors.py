@@ -11,6 +11,7 @@ TongbanError
   UnknownPolicy          a path that names no policy
   UnsupportedCapability  the channel asks for something this version does not know
   UnknownChannel · UnknownChaincode · Overloaded · ShuttingDown
+  DirectoryInUse         another process works on these files
 """
 
 from tongban.protos.errors import TongbanError
@@ -118,3 +119,14 @@ class Overloaded(TongbanError):
 
 class ShuttingDown(TongbanError):
     """The node is draining and takes no new work."""
+
+
+class DirectoryInUse(TongbanError):
+    """Another process works on these files, so this one leaves them alone."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is in use by another process; stop the node it belongs to, or copy the "
+            "directory and work on the copy"
+        )
+        self.path = path

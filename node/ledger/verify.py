@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tongban.node.core.block import BlockRefused
+from tongban.node.core.errors import DirectoryInUse
 from tongban.node.core.faults import CorruptLedgerError, NewerFormatError, StorageFailure
 from tongban.node.core.validation.audit import ChannelAuditor
 from tongban.node.ledger.audit import AuditReport
@@ -184,6 +185,10 @@ def _is_ledger(directory: Path) -> bool:
     return (directory / FILE_NAME).is_file() and (directory / "state").is_dir()
 
 
+BELOW_MAX = 5
+"""Ledgers below a wrong directory that the error names."""
+
+
 def _describe_expected(directory: Path) -> str:
     expected = (
         f"expected the ledger of one channel in {directory}: a file {FILE_NAME}, directories "
@@ -192,7 +197,10 @@ def _describe_expected(directory: Path) -> str:
     below = sorted(
         str(path.parent) for path in directory.glob("**/state") if _is_ledger(path.parent)
     )
-    return expected + (f". Ledgers below it: {', '.join(below)}" if below else "")
+    if not below:
+        return expected
+    more = f", and {len(below) - BELOW_MAX} more" if len(below) > BELOW_MAX else ""
+    return f"{expected}. Ledgers below it: {', '.join(below[:BELOW_MAX])}{more}"
 
 
 @click.command(help="Re-check the ledger of one channel in DIRECTORY, of a peer that is stopped.")
@@ -203,6 +211,8 @@ def main(directory: Path, as_json: bool) -> None:
         raise click.UsageError(_describe_expected(directory))
     try:
         report = _run(directory)
+    except DirectoryInUse as refusal:
+        raise click.UsageError(str(refusal)) from None
     except (CorruptLedgerError, NewerFormatError, StorageFailure) as fault:
         report = VerifyReport(broken=str(fault))
     click.echo(json.dumps(asdict(report)) if as_json else _describe(report))

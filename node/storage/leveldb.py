@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tongban.node.core.errors import DirectoryInUse
 from tongban.node.core.faults import CorruptLedgerError, StorageFailure
 from tongban.node.storage.files import RealFiles
 from tongban.node.storage.kvstore import Change, prefix_start
@@ -193,6 +194,8 @@ class LevelDBStore:
                 bloom_filter_bits=options.bloom_bits,
             )
         except plyvel.IOError as error:
+            if "LOCK: " in str(error):
+                raise DirectoryInUse(str(self._path)) from None
             raise StorageFailure(str(self._path), "open", str(error)) from error
 
     def _hide_new_files(self) -> None:
