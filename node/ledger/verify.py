@@ -212,7 +212,7 @@ def main(directory: Path, as_json: bool) -> None:
     try:
         report = _run(directory)
     except DirectoryInUse as refusal:
-        raise click.UsageError(str(refusal)) from None
+        raise click.ClickException(str(refusal)) from None
     except (CorruptLedgerError, NewerFormatError, StorageFailure) as fault:
         report = VerifyReport(broken=str(fault))
     click.echo(json.dumps(asdict(report)) if as_json else _describe(report))

@@ -181,7 +181,7 @@ def test_a_ledger_in_use_is_refused_with_the_reason(ledger: Path) -> None:
     result = verify(ledger)
     running.close()
     assert result.exit_code == 1
-    assert "lock" in result.output
+    assert "in use by another process" in result.output
 
 
 def test_a_newer_format_is_refused(ledger: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.ledger_blocks import NAMESPACE, commit, next_input, revalidate, tx_id
 from tongban.node.core.commit_input import CommitInput, Expiry, StateKey
-from tongban.node.core.faults import CorruptLedgerError, NewerFormatError, StorageFailure
+from tongban.node.core.errors import DirectoryInUse
+from tongban.node.core.faults import CorruptLedgerError, NewerFormatError
 from tongban.node.core.state import Version, VersionedValue, hashed_namespace
 from tongban.node.storage.files import RealFiles
 from tongban.node.storage.ledger import Backend, Ledger
@@ -266,7 +267,7 @@ def test_a_directory_that_is_no_ledger_is_left_alone(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_have_the_same_ledger(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, never)
-    with pytest.raises(StorageFailure, match="lock"):
+    with pytest.raises(DirectoryInUse):
         Ledger.open(tmp_path, never)
     commit(ledger, {"a": b"1"})
     ledger.close()
