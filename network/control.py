@@ -12,7 +12,7 @@ from pathlib import Path
 from tongban.network.errors import NetworkError
 from tongban.network.language import text
 from tongban.network.layout import NetworkLayout
-from tongban.network.leftovers import end_leftovers, is_alive
+from tongban.network.leftovers import end_leftovers, find_leftovers, is_alive
 
 ANSWER_SECONDS_MAX = 30.0
 """Stopping a node may take its draining time."""
@@ -152,6 +152,16 @@ def refuse_if_running(layout: NetworkLayout) -> None:
         raise NetworkError(
             text(f"a network is running in {layout.root}", f"{layout.root} 中的网络正在运行"),
             text("Stop it first: tongban network down", "请先停止: tongban network down"),
+        )
+
+
+def refuse_leftovers(layout: NetworkLayout) -> None:
+    """Raises NetworkError if nodes of the network in this directory run without supervisor."""
+    names = ", ".join(f"{one.name} (process {one.pid})" for one in find_leftovers(layout))
+    if names:
+        raise NetworkError(
+            text(f"these run without their supervisor: {names}", f"以下节点无人监督: {names}"),
+            text("End them: tongban network down", "请清理: tongban network down"),
         )
 
 

@@ -13,9 +13,14 @@ from tongban.network.start import StartOptions, bring_up
 from tongban.network.topology import load_profile, load_topology, profile_names
 
 
+PROFILE_DEFAULT = "two-org"
+
+
 @click.command()
 @click.option(
-    "--profile", default="two-org", show_default=True, help=f"One of {', '.join(profile_names())}."
+    "--profile",
+    help=f"One of {', '.join(profile_names())}; by default the network that DIR holds, or else "
+    f"{PROFILE_DEFAULT}.",
 )
 @click.option(
     "--topology",
@@ -28,7 +33,7 @@ from tongban.network.topology import load_profile, load_topology, profile_names
 @dir_option
 @refusals
 def up(
-    profile: str,
+    profile: str | None,
     topology: Path | None,
     sample: bool,
     fresh: bool,
@@ -36,10 +41,15 @@ def up(
     directory: Path,
 ) -> None:
     """Start all nodes and deploy the contracts of the topology."""
-    found = load_topology(topology) if topology else load_profile(profile)
+    layout = open_layout(directory)
+    if topology is not None:
+        found = load_topology(topology)
+    elif profile is None and layout.topology.exists():
+        found = load_topology(layout.topology)
+    else:
+        found = load_profile(profile or PROFILE_DEFAULT)
     if base_port is not None:
         found = found.moved_to(base_port)
-    layout = open_layout(directory)
     started = time.monotonic()
     with steps() as tell:
         bring_up(found, layout, StartOptions(fresh, sample), tell)
