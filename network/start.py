@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tongban.network import preflight
 from tongban.network.connections import Connections
-from tongban.network.control import Control, clean, refuse_if_running
+from tongban.network.control import Control, clean, refuse_if_running, refuse_leftovers
 from tongban.network.errors import NetworkError
 from tongban.network.language import text
 from tongban.network.layout import NetworkLayout
@@ -41,6 +41,7 @@ def bring_up(topology: Topology, layout: NetworkLayout, options: StartOptions, s
     """
     control = Control(layout)
     refuse_if_running(layout)
+    refuse_leftovers(layout)
     if options.fresh:
         clean(layout)
     check_same(topology, layout)

@@ -12,7 +12,6 @@ from tongban.network.language import text
 from tongban.network.start import StartOptions, bring_up
 from tongban.network.topology import load_profile, load_topology, profile_names
 
-
 PROFILE_DEFAULT = "two-org"
 
 
