@@ -24,10 +24,9 @@ from tests.support.load import (
     keep_adding,
     keep_putting,
 )
-from tests.support.networks import RunningNetwork, running
+from tests.support.networks import RunningNetwork, running, two_organizations_three_peers
 from tests.support.processes import descendants
 from tongban.network.readiness import wait_until_healthy
-from tongban.network.topology import Node, Topology, load_profile
 from tongban.protos.transaction_pb2 import TxValidationCode
 from tongban.sdk.aio import Gateway
 
@@ -40,14 +39,6 @@ PROGRESS_SECONDS_MAX = 60.0
 
 SETTLE_SECONDS_MAX = 60.0
 BOTH = "AND('Org1MSP.peer','Org2MSP.peer')"
-
-
-def two_organizations_three_peers() -> Topology:
-    topology = load_profile("two-org")
-    first, second = topology.organizations
-    more = Node(name="peer1", port=7_061, operations_port=9_454)
-    first = first.model_copy(update={"peers": (*first.peers, more)})
-    return topology.model_copy(update={"organizations": (first, second)})
 
 
 class Killer:

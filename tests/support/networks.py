@@ -13,7 +13,7 @@ from tongban.network.layout import NetworkLayout, full_name
 from tongban.network.lifecycle import Deployment, find_project
 from tongban.network.preflight import is_free
 from tongban.network.start import StartOptions, bring_up
-from tongban.network.topology import Topology
+from tongban.network.topology import Node, Topology, load_profile
 
 ATTEMPTS_MAX = 50
 
@@ -75,6 +75,15 @@ class RunningNetwork:
                 return next(iter(heights.values()))
             assert time.monotonic() < deadline, f"the peers differ: {heights}"
             time.sleep(0.05)
+
+
+def two_organizations_three_peers() -> Topology:
+    """The profile two-org, and a second peer for its first organization."""
+    topology = load_profile("two-org")
+    first, second = topology.organizations
+    more = Node(name="peer1", port=7_061, operations_port=9_454)
+    first = first.model_copy(update={"peers": (*first.peers, more)})
+    return topology.model_copy(update={"organizations": (first, second)})
 
 
 def on_free_ports(topology: Topology) -> Topology:

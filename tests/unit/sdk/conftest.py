@@ -6,11 +6,10 @@ from typing import Any, cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.facade import Facade, Loop
 from tests.support.fake_gateway import FakeGateway
 from tongban.protos.signing import KeySigner
 from tongban.sdk import Contract, Gateway, Identity, aio
-
-from .facade import Facade, Loop
 
 IDENTITY = Identity("Org1MSP", b"a certificate" * 60)
 KEY = ec.generate_private_key(ec.SECP256R1())
