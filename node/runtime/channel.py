@@ -161,6 +161,9 @@ class Channel:
     def get_block(self, number: int) -> bytes:
         return self.blocks.find_recent_block(number) or self._ledger.get_block(number)
 
+    def orderer_msp_id(self, address: str) -> str:
+        return self.config.orderer_msp_id(address)
+
     def check_access(self, resource: str, signed: SignedBy) -> None:
         """Raises AccessDenied unless the channel's policy for the resource is satisfied."""
         config = self.config

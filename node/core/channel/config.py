@@ -122,6 +122,11 @@ class ChannelConfig:
         )
         return own or self.global_orderer_addresses
 
+    def orderer_msp_id(self, address: str) -> str:
+        """Whose orderer this is; empty if the configuration does not say."""
+        owners = (org for org in self.orderer_orgs.values() if address in org.orderer_endpoints)
+        return next((org.mspid for org in owners), "")
+
     @property
     def batch_count_max(self) -> int:
         return self.orderer.batch_count_max

@@ -76,7 +76,7 @@ class Gateway:
         channel = self._writable(request.channel_id)
         try:
             async with asyncio.timeout(deadline):
-                await submit(request.prepared_transaction, channel.orderers)
+                await submit(request.prepared_transaction, channel)
         except TimeoutError:
             text = "submit timeout expired while broadcasting to ordering service"
             raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None

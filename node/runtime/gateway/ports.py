@@ -65,6 +65,10 @@ class GatewayChannel(Protocol):
     @property
     def orderers(self) -> OrderingRoute: ...
 
+    def orderer_msp_id(self, address: str) -> str:
+        """Whose orderer this is; empty if the channel does not say."""
+        ...
+
     def layouts(self, interest: ChaincodeInterest, protect_transient: bool = False) -> list[Layout]:
         """Every minimal way to satisfy all policies that the interest touches.
 

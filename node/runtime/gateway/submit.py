@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from tongban.node.core.gateway.errors import Code, GatewayError, NodeError
-from tongban.node.runtime.gateway.ports import OrderingRoute
+from tongban.node.runtime.gateway.ports import GatewayChannel
 from tongban.protos.common_pb2 import Envelope, Status
 from tongban.protos.errors import TongbanError
 
@@ -16,7 +16,7 @@ class OrdererUnreachable(TongbanError):
     """An orderer gave no answer."""
 
 
-async def submit(envelope: Envelope, orderers: OrderingRoute) -> None:
+async def submit(envelope: Envelope, channel: GatewayChannel) -> None:
     """Returns when an orderer has accepted the envelope. It is not committed then.
 
     Raises:
@@ -24,6 +24,7 @@ async def submit(envelope: Envelope, orderers: OrderingRoute) -> None:
     """
     if not envelope.signature:
         raise GatewayError(Code.INVALID_ARGUMENT, "prepared transaction must be signed")
+    orderers = channel.orderers
     addresses = list(orderers.addresses)
     if not addresses:
         raise GatewayError(Code.UNAVAILABLE, "no orderer nodes available")
@@ -34,7 +35,8 @@ async def submit(envelope: Envelope, orderers: OrderingRoute) -> None:
             async with asyncio.timeout(BROADCAST_SECONDS):
                 answer = await orderers.broadcast(address, envelope)
         except (OrdererUnreachable, TimeoutError) as error:
-            errors.append(NodeError(address, "", str(error) or "no answer in time"))
+            text = str(error) or "no answer in time"
+            errors.append(NodeError(address, channel.orderer_msp_id(address), text))
             continue
         if answer.status == Status.SUCCESS:
             return
@@ -44,7 +46,7 @@ async def submit(envelope: Envelope, orderers: OrderingRoute) -> None:
         )
         if 400 <= answer.status < 500:
             raise GatewayError(Code.ABORTED, text)
-        errors.append(NodeError(address, "", text))
+        errors.append(NodeError(address, channel.orderer_msp_id(address), text))
     raise GatewayError(
         Code.UNAVAILABLE, "no orderers could successfully process transaction", errors
     )

@@ -49,6 +49,8 @@ def test_the_recorded_configuration_is_read() -> None:
     assert channel.mspid_of("Org9") is None
     assert list(channel.orderer_orgs) == ["OrdererOrg"]
     assert channel.orderer_addresses == ("127.0.0.1:27050",)
+    assert channel.orderer_msp_id("127.0.0.1:27050") == "OrdererMSP"
+    assert channel.orderer_msp_id("127.0.0.1:27051") == ""
     assert channel.consensus_type == "etcdraft"
     assert channel.batch_count_max == 400
     assert channel.batch_bytes_absolute_max == 10 * 1024 * 1024
