@@ -1,6 +1,6 @@
 """What people have to agree to before an account may follow a property, and the contract asked."""
 
-from typing import Final
+from typing import Any, Final
 
 from tongban.contracts import Context, ContractError, from_json, to_json
 from tongban.contracts.types import CaseNumber
@@ -68,4 +68,5 @@ def _require_token(use: Use) -> None:
 
 
 def _subject(token: bytes) -> str:
-    return str(from_json(dict, token)["subject"])
+    found: dict[str, Any] = from_json(dict[str, Any], token)  # consent's own type, any JSON here
+    return str(found["subject"])
