@@ -12,11 +12,10 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
-import tongban.contracts
 from tongban.contracts.packaging import BuiltPackage, build_project
 from tongban.network.collections import read_collections
 from tongban.network.connections import Connections
-from tongban.network.errors import LifecycleError, NetworkError
+from tongban.network.errors import LifecycleError
 from tongban.network.layout import full_name
 from tongban.network.topology import Channel, Organization
 from tongban.node.core.policy import parse_policy
@@ -49,22 +48,6 @@ class Definition:
     validation_parameter: bytes
     """Serialized ApplicationPolicy, empty for the channel's default."""
     collections: CollectionConfigPackage
-
-
-def find_project(source: str) -> Path:
-    """A contract's folder: a path, or ``samples/…`` and ``haidian/…`` within the framework.
-
-    Raises:
-        NetworkError: there is none.
-    """
-    given = Path(source)
-    shipped = Path(tongban.contracts.__path__[0]) / source
-    for folder in (given, shipped):
-        if (folder / "contract.toml").is_file():
-            return folder
-    raise NetworkError(
-        f"no contract in {source!r}", "Expected a folder with a contract.toml in it."
-    )
 
 
 class Deployment:

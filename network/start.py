@@ -10,8 +10,9 @@ from tongban.network.control import Control, clean, refuse_if_running, refuse_le
 from tongban.network.errors import NetworkError
 from tongban.network.language import text
 from tongban.network.layout import NetworkLayout
-from tongban.network.lifecycle import Deployment, find_project
+from tongban.network.lifecycle import Deployment
 from tongban.network.material import ensure_material
+from tongban.network.projects import find_project
 from tongban.network.readiness import wait_until_healthy, wait_until_usable
 from tongban.network.rules import ChannelRules
 from tongban.network.topology import Topology, load_topology

@@ -1,22 +1,75 @@
-"""``tongban contract``: package, deploy, list."""
+"""``tongban contract``: new, check, test, package; deploy and list are in contract_deploy.py."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from tongban.contracts.packaging import build_project
-from tongban.network.cli.context import dir_option, json_option
+from tongban.network.cli.context import json_option
+from tongban.network.cli.lazy import Lazy, LazyGroup
 from tongban.network.cli.output import refusals, say, say_json
-from tongban.network.cli.reach import open_connections
-from tongban.network.cli.screen import steps, table
-from tongban.network.lifecycle import Deployment, find_project
-from tongban.protos import lifecycle_pb2
-from tongban.protos.codec import parse
+from tongban.network.language import text
+from tongban.network.projects import begin_project, check_project, find_project, run_tests
+
+_DEPLOY = "tongban.network.cli.contract_deploy"
+
+LAZY = {
+    "deploy": Lazy(
+        _DEPLOY, "deploy", "Install, approve and commit a contract.", "安装、批准、提交合约"
+    ),
+    "list": Lazy(_DEPLOY, "list_contracts", "The contracts of a channel.", "通道上的合约"),
+}
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.group(name="contract")
+@click.group(name="contract", cls=LazyGroup, lazy=LAZY)
 def contract() -> None:
-    """Package and deploy contracts."""
+    """Write, check and deploy contracts."""
+
+
+@contract.command()
+@click.argument("directory", type=_FOLDER)
+@refusals
+def new(directory: Path) -> None:
+    """Begin a contract in a new folder: a class, its test, its contract.toml."""
+    for path in begin_project(directory):
+        say(str(path))
+    say(
+        text(
+            f"Next: tongban contract test {directory}; tongban contract check {directory}",
+            f"下一步: tongban contract test {directory}; tongban contract check {directory}",
+        )
+    )
+
+
+@contract.command()
+@click.argument("source")
+@json_option
+@refusals
+def check(source: str, as_json: bool) -> None:
+    """Package and load a contract as a peer would, and say what it offers."""
+    found = check_project(find_project(source))
+    if as_json:
+        functions = [
+            {"name": one.name, "kind": one.kind, "parameters": list(one.parameters)}
+            for one in found.functions
+        ]
+        say_json({"package_id": found.package_id, "functions": functions})
+        return
+    for one in found.functions:
+        say(f"{one.kind:8}  {one.name}({', '.join(one.parameters)})")
+    say(text(f"good: {found.package_id}", f"通过: {found.package_id}"))
+
+
+@contract.command(context_settings={"ignore_unknown_options": True})
+@click.argument("source")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@refusals
+def test(source: str, pytest_arguments: tuple[str, ...]) -> None:
+    """Run the tests of a contract with pytest; further arguments are pytest's."""
+    sys.exit(run_tests(find_project(source), pytest_arguments))
 
 
 @contract.command()
@@ -34,45 +87,3 @@ def package(source: str, output: Path | None) -> None:
     path = output or Path(f"{built.project.label}.tar.gz")
     path.write_bytes(built.content)
     say(f"{built.package_id}\t{path}")
-
-
-@contract.command()
-@click.argument("channel")
-@click.argument("source")
-@click.option(
-    "--policy",
-    default="",
-    help="Endorsement policy, as \"AND('Org1MSP.peer','Org2MSP.peer')\" or the path of a channel "
-    "policy; the channel's default if not given.",
-)
-@dir_option
-@refusals
-def deploy(channel: str, source: str, policy: str, directory: Path) -> None:
-    """Install, approve and commit a contract for all organizations of a development network."""
-    connections = open_connections(directory)
-    found = connections.find_channel(channel)
-    with steps() as tell:
-        Deployment(connections, found, tell).deploy(find_project(source), policy)
-
-
-@contract.command(name="list")
-@click.argument("channel")
-@json_option
-@dir_option
-@refusals
-def list_contracts(channel: str, as_json: bool, directory: Path) -> None:
-    """The contracts that a channel has a definition of."""
-    connections = open_connections(directory)
-    found = connections.find_channel(channel)
-    organization = next(org for org in connections.members(found) if org.peers)
-    args = lifecycle_pb2.QueryChaincodeDefinitionsArgs()
-    with connections.gateway(organization, "Admin") as gateway:
-        lifecycle = gateway.get_network(channel).get_contract("_lifecycle")
-        data = lifecycle.evaluate("QueryChaincodeDefinitions", args.SerializeToString())
-    definitions = parse(lifecycle_pb2.QueryChaincodeDefinitionsResult, data)
-    columns = ("name", "version", "sequence")
-    rows = [(one.name, one.version, one.sequence) for one in definitions.chaincode_definitions]
-    if as_json:
-        say_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        table(columns, rows)

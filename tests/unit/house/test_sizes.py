@@ -18,6 +18,7 @@ BROAD_HANDLERS = {
     "node/services/guard.py": "a fault in any call reaches the supervisor here",
     "node/runtime/workers/running.py": "a fault is carried to the caller, whose supervisor decides",
     "contracts/dispatch.py": "what an author's code raises ends its transaction only",
+    "contracts/check.py": "whatever an author's code raises when it is loaded is the report",
     "contracts/runtime/worker.py": "whatever an author's code raises ends its transaction only",
 }
 """Modules that may catch everything without raising it again, and why."""
