@@ -4,8 +4,10 @@ Official clients only learn that payloads do not match. Here the error names the
 keys, both values, both organizations, and what usually makes such a difference.
 """
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tongban.protos import kvrwset_pb2, proposal_pb2, proposal_response_pb2, rwset_pb2
 from tongban.protos.codec import parse
@@ -17,10 +19,25 @@ MISMATCH_TEXT = "ProposalResponsePayloads do not match"
 VALUE_CHARS_MAX = 40
 """Characters of a value that an error shows."""
 
+PLACE_CHARS_MAX = 80
+"""Characters of a namespace and key that an error shows."""
+
 DIFFERENCES_MAX = 5
 """Differing keys that an error names."""
 
-_ABSENT = "nothing"
+BEFORE_CHARS = 12
+"""Characters shown before the place where two long values part."""
+
+
+class Value(NamedTuple):
+    """What a payload has at some place: all of it for comparing, and words for it if its bytes
+    would tell a reader nothing."""
+
+    raw: bytes
+    words: str | None = None
+
+
+_ABSENT = Value(b"", "nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,78 +82,78 @@ def likely_cause(differences: list[Difference]) -> str:
     )
 
 
+Values = dict[str, Value]
+"""By place."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    reads: Mapping[str, str]
-    scans: Mapping[str, str]
-    writes: Mapping[str, str]
-    response: Mapping[str, str]
-    event: Mapping[str, str]
-    chaincode: Mapping[str, str]
+    chaincode: Values
+    response: Values
+    event: Values
+    reads: Values
+    scans: Values
+    writes: Values
 
 
 def _read(payload: bytes) -> _Facts:
     outer = parse(proposal_response_pb2.ProposalResponsePayload, payload)
     action = parse(proposal_pb2.ChaincodeAction, outer.extension)
-    facts = _Facts({}, {}, {}, _response(action), _event(action), _chaincode(action))
+    facts = _Facts(_chaincode(action), _response(action), _event(action), {}, {}, {})
     results = parse(rwset_pb2.TxReadWriteSet, action.results)
-    reads: dict[str, str] = {}
-    scans: dict[str, str] = {}
-    writes: dict[str, str] = {}
     for namespace in results.ns_rwset:
         name = namespace.namespace
-        _public(name, parse(kvrwset_pb2.KVRWSet, namespace.rwset), (reads, scans, writes))
+        _public(name, parse(kvrwset_pb2.KVRWSet, namespace.rwset), facts)
         for collection in namespace.collection_hashed_rwset:
             hashed = parse(kvrwset_pb2.HashedRWSet, collection.hashed_rwset)
-            _hashed(f"{name}/{collection.collection_name}", hashed, reads, writes)
-    return _Facts(reads, scans, writes, facts.response, facts.event, facts.chaincode)
+            _hashed(f"{name}/{collection.collection_name}", hashed, facts)
+    return facts
 
 
-def _public(
-    name: str,
-    rwset: kvrwset_pb2.KVRWSet,
-    into: tuple[dict[str, str], dict[str, str], dict[str, str]],
-) -> None:
-    reads, scans, writes = into
+def _public(name: str, rwset: kvrwset_pb2.KVRWSet, facts: _Facts) -> None:
     for read in rwset.reads:
-        reads[_place(name, read.key)] = _version(read)
+        facts.reads[_place(name, read.key)] = _version(read)
     for query in rwset.range_queries_info:
         place = f"{name} [{_printable(query.start_key)}, {_printable(query.end_key)})"
-        scans[place] = f"{len(query.raw_reads.kv_reads)} rows"
+        words = f"{len(query.raw_reads.kv_reads)} rows"
         if query.HasField("reads_merkle_hashes"):
-            scans[place] = f"summary {query.reads_merkle_hashes.max_level_hashes[0].hex()[:16]}"
+            words = f"summary {query.reads_merkle_hashes.max_level_hashes[0].hex()[:16]}"
+        facts.scans[place] = Value(query.SerializeToString(), words)
     for write in rwset.writes:
-        writes[_place(name, write.key)] = "a delete" if write.is_delete else shorten(write.value)
+        facts.writes[_place(name, write.key)] = _DELETED if write.is_delete else Value(write.value)
     for metadata in rwset.metadata_writes:
         joined = b"".join(entry.value for entry in metadata.entries)
-        writes[f"policy of {_place(name, metadata.key)}"] = shorten(joined)
+        facts.writes[f"policy of {_place(name, metadata.key)}"] = Value(joined)
 
 
-def _hashed(
-    name: str, rwset: kvrwset_pb2.HashedRWSet, reads: dict[str, str], writes: dict[str, str]
-) -> None:
+def _hashed(name: str, rwset: kvrwset_pb2.HashedRWSet, facts: _Facts) -> None:
     for read in rwset.hashed_reads:
-        reads[f"{name} key hash {read.key_hash.hex()[:16]}"] = _version(read)
+        facts.reads[f"{name} key hash {read.key_hash.hex()[:16]}"] = _version(read)
     for write in rwset.hashed_writes:
-        value = "a delete" if write.is_delete else f"value hash {write.value_hash.hex()[:16]}"
-        writes[f"{name} key hash {write.key_hash.hex()[:16]}"] = value
+        words = f"value hash {write.value_hash.hex()[:16]}"
+        value = _DELETED if write.is_delete else Value(write.value_hash, words)
+        facts.writes[f"{name} key hash {write.key_hash.hex()[:16]}"] = value
 
 
-def _response(action: proposal_pb2.ChaincodeAction) -> dict[str, str]:
+_DELETED = Value(b"", "a delete")
+
+
+def _response(action: proposal_pb2.ChaincodeAction) -> Values:
     response = action.response
     return {
-        "status": str(response.status),
-        "message": shorten(response.message.encode()),
-        "payload": shorten(response.payload),
+        "status": Value(b"%d" % response.status, str(response.status)),
+        "message": Value(response.message.encode()),
+        "payload": Value(response.payload),
     }
 
 
-def _event(action: proposal_pb2.ChaincodeAction) -> dict[str, str]:
-    return {"content": shorten(action.events)} if action.events else {}
+def _event(action: proposal_pb2.ChaincodeAction) -> Values:
+    return {"content": Value(action.events)} if action.events else {}
 
 
-def _chaincode(action: proposal_pb2.ChaincodeAction) -> dict[str, str]:
-    return {"version": f"{action.chaincode_id.name} {action.chaincode_id.version}"}
+def _chaincode(action: proposal_pb2.ChaincodeAction) -> Values:
+    shown = f"{action.chaincode_id.name} {action.chaincode_id.version}"
+    return {"version": Value(shown.encode(), shown)}
 
 
 def _compare(first: _Facts, second: _Facts) -> Iterator[Difference]:
@@ -152,13 +169,23 @@ def _compare(first: _Facts, second: _Facts) -> Iterator[Difference]:
         for place in sorted({*left, *right}):
             a, b = left.get(place, _ABSENT), right.get(place, _ABSENT)
             if a != b:
-                yield Difference(kind, place, a, b)
+                yield Difference(kind, _cut_middle(place), *_show(a, b))
 
 
-def _version(read: kvrwset_pb2.KVRead | kvrwset_pb2.KVReadHash) -> str:
-    if not read.HasField("version"):
-        return "no value"
-    return f"version {read.version.block_num}:{read.version.tx_num}"
+def _show(first: Value, second: Value) -> tuple[str, str]:
+    """Both values, shortened so that one sees where they part."""
+    pairs = enumerate(zip(first.raw, second.raw, strict=False))
+    shorter = min(len(first.raw), len(second.raw))
+    same = next((index for index, (one, other) in pairs if one != other), shorter)
+    a, b = (value.words or shorten(value.raw, same) for value in (first, second))
+    return a, b
+
+
+def _version(read: kvrwset_pb2.KVRead | kvrwset_pb2.KVReadHash) -> Value:
+    words = "no value"
+    if read.HasField("version"):
+        words = f"version {read.version.block_num}:{read.version.tx_num}"
+    return Value(words.encode(), words)
 
 
 def _place(namespace: str, key: str) -> str:
@@ -166,17 +193,27 @@ def _place(namespace: str, key: str) -> str:
 
 
 def _printable(key: str) -> str:
-    text = key.replace("\x00", "·")
-    return text if len(text) <= VALUE_CHARS_MAX else text[:VALUE_CHARS_MAX] + "…"
+    return key.replace("\x00", "·")
 
 
-def shorten(value: bytes) -> str:
-    """A value in quotes as text if it is text, else as hex; never more than VALUE_CHARS_MAX."""
-    try:
-        text = value.decode()
-        if text.isprintable():
-            return repr(text if len(text) <= VALUE_CHARS_MAX else text[:VALUE_CHARS_MAX] + "…")
-    except UnicodeDecodeError:
-        pass
-    digits = value.hex()
-    return digits if len(digits) <= VALUE_CHARS_MAX else digits[:VALUE_CHARS_MAX] + "…"
+def _cut_middle(place: str) -> str:
+    """Long keys often differ in their ends."""
+    half = PLACE_CHARS_MAX // 2
+    return place if len(place) <= PLACE_CHARS_MAX else f"{place[:half]}…{place[-half:]}"
+
+
+def shorten(value: bytes, same_bytes: int = 0) -> str:
+    """A value in quotes as text if it is text, else as hex; not much more than VALUE_CHARS_MAX.
+    Of a long one, the part around the place where it differs from another, ``same_bytes`` from
+    its beginning."""
+    text, quoted = value.hex(), False
+    index = 2 * same_bytes
+    with contextlib.suppress(UnicodeDecodeError):
+        decoded = value.decode()
+        if decoded.isprintable():
+            text, quoted = decoded, True
+            index = len(value[:same_bytes].decode(errors="ignore"))
+    start = max(index - BEFORE_CHARS, 0) if index >= VALUE_CHARS_MAX else 0
+    end = start + VALUE_CHARS_MAX
+    shown = ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
+    return repr(shown) if quoted else shown

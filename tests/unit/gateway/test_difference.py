@@ -57,6 +57,41 @@ def test_a_differing_chaincode_version_is_named() -> None:
     assert "different versions" in text
 
 
+def test_long_values_are_shown_where_they_part() -> None:
+    same = "户" * 200
+    text = explain_mismatch(
+        payload({"k": f"{same}12:00".encode()}), "A", payload({"k": f"{same}12:01".encode()}), "B"
+    )
+    assert f"write of cc/k: A has '…{'户' * 8}12:00', B has '…{'户' * 8}12:01'" in text
+    text = explain_mismatch(
+        payload(response=b"\xff" * 99 + b"\x01"), "A", payload(response=b"\xff" * 99), "B"
+    )
+    assert f"response payload: A has …{'ff' * 6}01, B has …{'ff' * 6}." in text
+
+
+def test_long_keys_are_told_apart_by_their_ends() -> None:
+    many = {f"{'x' * 300}{number}": b"%d" % number for number in range(3)}
+    text = explain_mismatch(payload(many), "A", payload({**many, "x" * 300 + "1": b"?"}), "B")
+    assert text.count("write of") == 1
+    assert "xxx1: A has '1', B has '?'" in text
+
+
+def test_a_range_that_holds_other_rows_differs_also_when_their_number_is_the_same() -> None:
+    def scan(key: str) -> bytes:
+        query = kvrwset_pb2.RangeQueryInfo(start_key="a", end_key="b", itr_exhausted=True)
+        query.raw_reads.kv_reads.add(key=key)
+        rwset = kvrwset_pb2.KVRWSet(range_queries_info=[query]).SerializeToString()
+        results = rw.TxReadWriteSet(ns_rwset=[rw.NsReadWriteSet(namespace="cc", rwset=rwset)])
+        action = proposal_pb2.ChaincodeAction(results=results.SerializeToString())
+        return proposal_response_pb2.ProposalResponsePayload(
+            extension=action.SerializeToString()
+        ).SerializeToString()
+
+    text = explain_mismatch(scan("a1"), "A", scan("a2"), "B")
+    assert "scan of cc [a, b): A has 1 rows, B has 1 rows" in text
+    assert "different numbers of blocks" in text
+
+
 def test_at_most_five_differences_are_shown() -> None:
     many = {f"k{i}": b"1" for i in range(9)}
     text = explain_mismatch(payload(many), "A", payload(), "B")
