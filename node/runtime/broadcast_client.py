@@ -41,6 +41,10 @@ PROTOCOL_VERSION = 1
 RECONNECT_SECONDS_MAX = 2.0
 """The longest pause between two attempts; callers wait meanwhile."""
 
+PATIENCE_SECONDS = 3.0
+"""How long a caller waits for an orderer to come back: less than the five seconds that
+applications give a submission, so that they hear which orderer is away."""
+
 Connect = Callable[[str], grpc.aio.Channel]
 
 _log = logging.getLogger(__name__)
@@ -71,7 +75,7 @@ class OrdererLink:
             OrdererUnreachable: there was none.
         """
         try:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while (session := self._session) is None:
                     if self._failed and not patient:
                         raise OrdererUnreachable(self._reason)
