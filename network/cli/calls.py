@@ -21,7 +21,12 @@ def read_transient(entries: Sequence[str]) -> dict[str, object]:
         name, equals, value = entry.partition("=")
         if not equals:
             raise click.BadParameter("expected NAME=VALUE or NAME=@FILE", param_hint="--transient")
-        found[name] = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode()
+        try:
+            found[name] = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode()
+        except OSError as error:
+            raise click.BadParameter(
+                f"{value[1:]} cannot be read: {error.strerror}", param_hint="--transient"
+            ) from None
     return found
 
 

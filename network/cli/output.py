@@ -33,10 +33,24 @@ def say_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+SEE_DETAILS = ", see attached details for more info"
+"""How Fabric's gateway ends a message whose details follow."""
+
+
 def refuse(error: Exception) -> NoReturn:
-    """End with status 1 and the reason."""
+    """End with status 1 and the reason; what each node said on a line of its own."""
     prefix = text("refused", "未执行")
-    click.echo(f"{prefix}: {error}", err=True)
+    # Errors of the SDK have details; it is not imported here, since most commands do without it.
+    details = [str(detail) for detail in getattr(error, "details", ())]
+    message = str(error).removesuffix("".join(f"; {detail}" for detail in details))
+    if details:
+        message = message.removesuffix(SEE_DETAILS)
+    click.echo("\n  ".join([f"{prefix}: {message}", *details]), err=True)
+    if getattr(getattr(error, "code", None), "name", "") == "UNAVAILABLE":
+        hint = text(
+            "Is the network up? tongban network status", "网络启动了吗? tongban network status"
+        )
+        click.echo(hint, err=True)
     sys.exit(REFUSED)
 
 
