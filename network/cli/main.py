@@ -30,6 +30,12 @@ COMMANDS = {
         f"{_CLI}.offline", "ledger", "Check ledgers, without a network.", "离线检查账本"
     ),
     "node": Lazy(f"{_CLI}.offline", "node", "Run one node.", "运行单个节点"),
+    "demo": Lazy(
+        f"{_CLI}.demo",
+        "demo",
+        "Carry a file of property transfers through.",
+        "演示：办理一批转移登记",
+    ),
     "doctor": Lazy(
         f"{_CLI}.doctor", "doctor", "Say what is wrong here, and what to do.", "诊断问题并给出办法"
     ),
