@@ -236,6 +236,11 @@ def _classes_of(module: ModuleType) -> list[type]:
 
 
 def _load(kind: type[Contract], compiler: Compiler) -> LoadedContract:
+    for name in ("name", "version", "department"):
+        if not isinstance(getattr(kind, name), str):
+            raise ContractDefinitionError(
+                f"{kind.__name__}.{name}", "is the contract's own word, expected a text: rename it"
+            )
     functions = compile_functions(kind, compiler)
     if not functions and kind.unknown_transaction is Contract.unknown_transaction:
         raise ContractDefinitionError(

@@ -17,6 +17,7 @@ from tongban.contracts.errors import ContractError, split_message
 from tongban.contracts.rules import (
     DEFER_HINT,
     DEPTH_MAX,
+    RECORDABLE,
     RULES_CHAINCODE,
     SYSTEM_CONTRACT,
     EmittedEvent,
@@ -52,6 +53,8 @@ class Rules:
         self._events: list[EmittedEvent] = []
         self._reactions: list[ReactionOutcome] = []
         self._ordinal = 0
+        self._keyed: set[str] = set()
+        """Ids of the keyed reactions of this invocation, which does not see its own writes."""
         self._failure: ContractError | None = None
 
     @property
@@ -103,10 +106,13 @@ class Rules:
         for rule in active_rules(ctx, ctx.stub.chaincode_name, name):
             identifier = reaction_id(path, rule.id, ctx.tx_id, key)
             envelope = Envelope(identifier, rule.id, path, bool(key))
-            if rule.unavailable == "defer" and rule.target in deferred:
+            if envelope.is_keyed and identifier in self._keyed:
+                outcome = _outcome(rule, envelope, Outcome.REPEATED)
+            elif rule.unavailable == "defer" and rule.target in deferred:
                 outcome = self._defer(ctx, rule, envelope, data)
             else:
                 outcome = self._call(ctx, rule, envelope, data)
+            self._keyed.add(identifier)
             self.note(outcome)
             outcomes.append(outcome)
         return tuple(outcomes)
@@ -149,7 +155,7 @@ class Rules:
     ) -> ReactionOutcome:
         code, text = split_message(response.message)
         details = _details_of(response.payload)
-        if rule.refused == "abort" or details.get("can_be_recorded") is not True:
+        if rule.refused == "abort" or details.get(RECORDABLE) is not True:
             raise ContractError(
                 code,
                 text,

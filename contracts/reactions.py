@@ -23,13 +23,13 @@ from typing import Protocol
 from tongban.contracts import canonical
 from tongban.contracts.composite import partial_range
 from tongban.contracts.context import Context
-from tongban.contracts.declarations import Reaction
 from tongban.contracts.emission import REFUSAL_CHARACTERS_MAX, Rules, active_rules
 from tongban.contracts.errors import ContractError
 from tongban.contracts.function import Function
 from tongban.contracts.proposals import client_call
 from tongban.contracts.rules import (
     PENDING,
+    RECORDABLE,
     SYSTEM_CONTRACT,
     DoneReaction,
     Envelope,
@@ -100,14 +100,14 @@ def _react(package: Package, ctx: Context, args: Sequence[bytes]) -> bytes:
     hook.is_reaction = True
     _verify_way(ctx, envelope)
     rule = _verified_rule(package, ctx, envelope)
-    if envelope.is_keyed and ctx.stub.get_state(done_key(envelope.id)):
+    if envelope.is_keyed and _has_happened(ctx, envelope.id):
         return _to_answer(hook, Outcome.REPEATED, b"")
     try:
         result = _run(package, ctx, rule, envelope, payload, ctx.tx_id)
     except ContractError as error:
         # What was written before another contract was called cannot be taken back, so then the
         # refusal has to end the whole transaction.
-        details = {**error.details, "can_be_recorded": not ctx.stub.has_called_others}
+        details = {**error.details, RECORDABLE: not ctx.stub.has_called_others}
         raise ContractError(error.code, error.text, details, status=error.status) from None
     if envelope.is_keyed:
         done = DoneReaction(envelope.id, rule.id, rule.source, ctx.tx_id, ctx.tx_id, Outcome.DONE)
@@ -120,9 +120,7 @@ def _run_deferred(package: Package, ctx: Context, args: Sequence[bytes]) -> byte
     must_close = from_json(bool, args[2])
     if package.department:
         ctx.client.require_organization(package.department)
-    if ctx.stub.get_state(done_key(identifier)):
-        raise ContractError("ALREADY_DONE", f"reaction {identifier} has happened already")
-    pending = _fetch_pending(ctx, source, identifier, must_close)
+    pending = _verified_pending(ctx, source, identifier, must_close)
     steps = tuple(pending.path)
     envelope = Envelope(identifier, pending.rule, steps, pending.is_keyed)
     rule = _verified_rule(package, ctx, envelope)
@@ -179,12 +177,16 @@ def _take_pending(package: Package, ctx: Context, args: Sequence[bytes]) -> byte
 
 def _close_pending(package: Package, ctx: Context, args: Sequence[bytes]) -> bytes:
     target, identifier = _text(args[0]), _text(args[1])
-    _stored_pending(ctx, target, identifier)
-    done = ctx.stub.ask(target, f"{SYSTEM_CONTRACT}:Done", identifier)
-    if not done:
+    pending = from_json(PendingReaction, _stored_pending(ctx, target, identifier))
+    found = ctx.stub.ask(target, f"{SYSTEM_CONTRACT}:Done", identifier)
+    done = from_json(DoneReaction, found) if found else None
+    is_settled = done is not None and (
+        done.outcome is Outcome.DONE or done.origin_tx_id == pending.tx_id
+    )
+    if not is_settled:
         raise ContractError("NOT_DONE", f"reaction {identifier} has not happened yet")
     ctx.stub.delete_state(pending_key(target, identifier))
-    return done
+    return found
 
 
 def _run(  # noqa: PLR0917 - the parts of one reaction
@@ -213,6 +215,11 @@ def _run(  # noqa: PLR0917 - the parts of one reaction
     return response.payload
 
 
+def _has_happened(ctx: Context, identifier: str) -> bool:
+    stored = ctx.stub.get_state(done_key(identifier))
+    return bool(stored) and from_json(DoneReaction, stored).outcome is Outcome.DONE
+
+
 def _verify_way(ctx: Context, envelope: Envelope) -> None:
     called = client_call(ctx.stub.signed_proposal)
     is_direct = called == (ctx.stub.chaincode_name, ctx.stub.args)
@@ -231,19 +238,38 @@ def _verified_rule(package: Package, ctx: Context, envelope: Envelope) -> Rule:
     else:
         raise ContractError("RULE_NOT_ACTIVE", f"no active rule {envelope.rule} of {own}")
     function = package.find_function(rule.function)
-    wanted = Reaction(rule.event, rule.source, rule.refused, rule.unavailable, rule.order)
     if (
         function is None
-        or wanted not in function.reactions
-        or function.emits != rule.emits
+        or (rule.source, rule.event) not in [(one.source, one.event) for one in function.reactions]
+        or not set(function.emits) <= set(rule.emits)
         or package.department != rule.target_department
     ):
         raise ContractError(
             "RULE_OUTDATED",
             f"{own} declares {rule.function} otherwise than rule {rule.id} was approved; "
             "propose and approve it again",
+            {RECORDABLE: True},
         )
     return rule
+
+
+def _verified_pending(
+    ctx: Context, source: str, identifier: str, must_close: bool
+) -> PendingReaction:
+    """What waits, and has not happened."""
+    stored = ctx.stub.get_state(done_key(identifier))
+    done = from_json(DoneReaction, stored) if stored else None
+    already = ContractError("ALREADY_DONE", f"reaction {identifier} has happened already")
+    if done is not None and done.outcome is Outcome.DONE:
+        raise already
+    try:
+        pending = _fetch_pending(ctx, source, identifier, must_close)
+    except ContractError as error:
+        raise already if done is not None and error.code == "NOT_PENDING" else error from None
+    # What was refused may be emitted again under its key, by another transaction.
+    if done is not None and done.origin_tx_id == pending.tx_id:
+        raise already
+    return pending
 
 
 def _fetch_pending(ctx: Context, source: str, identifier: str, must_close: bool) -> PendingReaction:

@@ -49,6 +49,9 @@ DEPTH_MAX: Final = 8
 REACTIONS_MAX: Final = 32
 """Rules on one event."""
 
+RECORDABLE: Final = "can_be_recorded"
+"""In the details of a reaction's refusal: none of what it wrote is in the transaction."""
+
 PENDING: Final = "~tongban~pending"
 DONE: Final = "~tongban~done"
 REFUSAL: Final = "~tongban~refusal"

@@ -5,11 +5,10 @@ same content, and stays so until one of them withdraws it, or until a new conten
 approvals. What a rule says has to be what its contracts declare; so the contracts are asked, and
 every peer that endorses here has to run them.
 
-Keys: ``rule\0ID`` composite, one record a rule; ``active\0SOURCE\0EVENT`` composite, the active
-rules on an event in their order, which is the one key that a transaction that emits reads.
+Composite keys: ``rule``, id: all that is known of a rule. ``active``, source, event: the active
+rules on an event in their order; this one key is what a transaction that emits reads.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -33,8 +32,6 @@ RULES_MAX = 1_000
 DUTY = "rules"
 """Attribute ``duty`` of those who may propose and approve without being administrators."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
-
 
 @dataclass(frozen=True, slots=True)
 class RuleRecord:
@@ -57,13 +54,9 @@ class Rules(Contract):
 
     @submit(name="Propose")
     def propose(self, ctx: Context, rule: Rule) -> str:
-        """Propose a new rule, or a new content of one. Returns the hash to approve."""
+        """Propose a new rule, or a new content of one, just as its contracts declare it. Returns
+        the hash to approve."""
         _require_authority(ctx)
-        if not _ID.fullmatch(rule.id):
-            raise ContractError(
-                "INVALID_RULE",
-                f"expected an id of 1 to 200 plain characters, found {rule.id[:200]!r}",
-            )
         _verify_declared(ctx, rule)
         record = self._find(ctx, rule.id)
         found = content_hash(rule)
@@ -206,9 +199,9 @@ def _verify_declared(ctx: Context, rule: Rule) -> None:
         raise ContractError(
             "NOT_DECLARED", f"{rule.source} emits {', '.join(emitted)}, not {rule.event}"
         )
-    for declared in declared_rules(descriptions):
-        if declared == replace(rule, id=declared.id):
-            return
+    # The id is part of it, so that no reaction can be agreed twice under two names.
+    if rule in declared_rules(descriptions):
+        return
     raise ContractError(
         "NOT_DECLARED",
         f"{rule.target} does not declare that {rule.function} reacts to {rule.event} of "
