@@ -77,6 +77,9 @@ class Journey:
         self._offices = offices
         self._serial = serial
         self._proofs: dict[str, str] = {}
+        """Identity checks by the person's reference on the ledger."""
+        self._proof_of: dict[str, str] = {}
+        """The same by the person's number."""
         self._tokens: dict[str, str] = {}
         self.steps: list[Step] = []
         self.outcome: Outcome | None = None
@@ -175,7 +178,7 @@ class Journey:
         for _ in range(times):
             await self._do(AGENT, "draft the application", "签约备案、填写申请", draft)
 
-    async def _prove(self, human: Human, result: str = "passed") -> str:
+    async def _prove(self, human: Human, result: str) -> None:
         evidence = hashlib.sha256(f"{self.case_no} {len(self.steps)}".encode()).hexdigest()
         check = {
             "method": "face",
@@ -187,8 +190,8 @@ class Journey:
         record = Action("auth", "record", (check,), {"person": to_person(human)}, is_keyed=True)
         done = await self._do(VERIFIER, "check the identity", "人证核验", record)
         proof = json.loads(done.result)
-        self._proofs[proof["subject"]] = proof["id"]
-        return str(proof["id"])
+        self._proofs[proof["subject"]] = str(proof["id"])
+        self._proof_of[human.number] = str(proof["id"])
 
     async def _hand_in(self) -> bool:
         hand_in = Action("property", "hand_in", (self.case_no, dict(self._proofs)))
@@ -221,7 +224,7 @@ class Journey:
 
     async def _agree(self, side: str, human: Human, purpose: str, items: tuple[str, ...]) -> None:
         expires = self.happens(H.CONSENT_EXPIRES) and side == "buyer"
-        proof = await self._prove(human)
+        proof = self._proof_of[human.number]
         terms = {
             "case_no": self.case_no,
             "purpose": purpose,
@@ -248,7 +251,7 @@ class Journey:
 
     async def _revoke(self) -> None:
         buyer = self.case.buyers[0]
-        proof = await self._prove(buyer)
+        proof = self._proof_of[buyer.number]
         revoke = Action(
             "consent",
             "revoke",
@@ -367,11 +370,10 @@ class Journey:
         if transfer["state"] != "待签字":
             return
         buyer = self.case.buyers[0]
-        proof = self._proofs[transfer["handover"]["holder"]["ref"]]
         sign = Action(
             "electricity",
             "sign",
-            (self.case_no, proof),
+            (self.case_no, self._proof_of[buyer.number]),
             {"person": to_person(buyer)},
             is_keyed=True,
         )
