@@ -1,8 +1,6 @@
 """Bytes that are no messages, or almost, at every RPC of peers and orderers."""
 
 import asyncio
-import datetime as dt
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +8,9 @@ import grpc
 import pytest
 
 from tests.faults.conftest import Target
-from tests.support.attacks import Actor, dial, sign_proposal
+from tests.support.attacks import Actor, dial, seek_all, sign_proposal
 from tests.support.load import CHANNEL, CONTRACT, connect, counter_of
 from tests.support.mutations import Mutator
-from tongban.node.core.seek import build_seek, seek_specified
 from tongban.protos.ab_pb2 import BroadcastResponse, SeekInfo
 from tongban.protos.common_pb2 import Envelope, Status
 from tongban.protos.gateway_pb2 import (
@@ -77,11 +74,6 @@ class _Requests:
         ).SerializeToString()
         self.events = SignedChaincodeEventsRequest(request=events, signature=actor.sign(events))
 
-    def seek(self) -> bytes:
-        info = SeekInfo(start=seek_specified(0), stop=seek_specified(2))
-        now = dt.datetime.now(dt.UTC)
-        return build_seek(CHANNEL, info, self.actor, os.urandom(24), now)
-
     def of_peers(self) -> list[Method]:
         endorse = EndorseRequest(channel_id=CHANNEL, proposed_transaction=self.signed)
         evaluate = EvaluateRequest(channel_id=CHANNEL, proposed_transaction=self.signed)
@@ -101,7 +93,7 @@ class _Requests:
                 PeerMessage(announcements=news),
             ]
         )
-        seek = self.seek()
+        seek = seek_all(self.actor, SeekInfo.FAIL_IF_NOT_READY)
         return [
             _unary("/gateway.Gateway/Endorse", endorse.SerializeToString()),
             _unary("/gateway.Gateway/Evaluate", evaluate.SerializeToString()),
@@ -125,9 +117,10 @@ class _Requests:
     def of_orderers(self) -> list[Method]:
         envelope = self.unsigned.SerializeToString()
         frame = OrdererFrame(messages=[OrdererMessage(id=1, broadcast=self.unsigned)])
+        seek = seek_all(self.actor, SeekInfo.FAIL_IF_NOT_READY)
         return [
             Method("/orderer.AtomicBroadcast/Broadcast", [envelope, envelope]),
-            Method("/orderer.AtomicBroadcast/Deliver", [self.seek(), self.seek()]),
+            Method("/orderer.AtomicBroadcast/Deliver", [seek, seek]),
             Method(
                 "/tongban.orderer.Orderer/Stream",
                 [OrdererFrame(hello=HELLO).SerializeToString(), frame.SerializeToString()],

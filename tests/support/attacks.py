@@ -18,8 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.support.load import CHANNEL
 from tests.support.networks import RunningNetwork
 from tests.support.pki import make_organization
+from tongban.node.core.seek import build_seek
+from tongban.protos.ab_pb2 import SeekInfo, SeekNewest, SeekOldest, SeekPosition
 from tongban.protos.common_pb2 import ChannelHeader, Envelope, Header, Payload, SignatureHeader
 from tongban.protos.digest import compute_tx_id
 from tongban.protos.identities_pb2 import SerializedIdentity
@@ -154,6 +157,16 @@ class OpenedEnvelope:
         payload.header.signature_header = self.signature.SerializeToString()
         data = payload.SerializeToString()
         return Envelope(payload=data, signature=actor.sign(data))
+
+
+def seek_all(actor: Actor, behavior: SeekInfo.SeekBehavior.ValueType) -> bytes:
+    """A request for all blocks that there are."""
+    seek = SeekInfo(
+        start=SeekPosition(oldest=SeekOldest()),
+        stop=SeekPosition(newest=SeekNewest()),
+        behavior=behavior,
+    )
+    return build_seek(CHANNEL, seek, actor, os.urandom(24), dt.datetime.now(dt.UTC))
 
 
 def dial(network: RunningNetwork, name: str) -> grpc.aio.Channel:
