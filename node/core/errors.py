@@ -10,7 +10,7 @@ TongbanError
   InvalidPolicy          a policy that cannot be read
   UnknownPolicy          a path that names no policy
   UnsupportedCapability  the channel asks for something this version does not know
-  UnknownChannel · UnknownChaincode · Overloaded · ShuttingDown
+  UnknownChannel · ChannelExists · UnknownChaincode · Overloaded · ShuttingDown
   DirectoryInUse         another process works on these files
 """
 
@@ -96,6 +96,17 @@ class UnknownChannel(TongbanError):
 
     def __init__(self, channel_id: str) -> None:
         super().__init__(f"channel '{channel_id}' not found")
+        self.channel_id = channel_id
+
+
+class ChannelExists(TongbanError):
+    """This node follows a channel of that name already (fabric core/ledger/ledgermgmt)."""
+
+    def __init__(self, channel_id: str) -> None:
+        super().__init__(
+            "cannot create ledger from genesis block: ledger "
+            f"[{channel_id}] already exists with state [ACTIVE]"
+        )
         self.channel_id = channel_id
 
 

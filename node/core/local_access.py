@@ -10,6 +10,7 @@ from tongban.protos.errors import InvalidSignature
 from tongban.protos.msp_principal_pb2 import MSPRole
 
 _ROLES = {LOCAL_ADMINS: MSPRole.ADMIN, LOCAL_MEMBERS: MSPRole.MEMBER}
+_ARTICLES = {LOCAL_ADMINS: "an admin", LOCAL_MEMBERS: "a member"}
 
 
 def check_local(msp: Msp, policy: str, creator: bytes, message: bytes, signature: bytes) -> None:
@@ -28,8 +29,8 @@ def check_local(msp: Msp, policy: str, creator: bytes, message: bytes, signature
     if not msp.satisfies(identity, role_principal(msp.mspid, _ROLES[policy])):
         raise AccessDenied(
             "Failed verifying that proposal's creator satisfies local MSP principal during "
-            f"channelless check policy with policy [{policy}]: [This identity is not one of the "
-            f"{policy.lower()} of [{msp.mspid}]]"
+            f"channelless check policy with policy [{policy}]: [The identity is not "
+            f"{_ARTICLES[policy]} under this MSP [{msp.mspid}]]"
         )
     try:
         identity.verify(message, signature)

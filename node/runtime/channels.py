@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from tongban.node.core.channel import ChannelConfig
-from tongban.node.core.errors import InvalidConfig, UnknownChannel
+from tongban.node.core.errors import ChannelExists, InvalidConfig, UnknownChannel
 from tongban.node.core.policy import SignatureVerifier
 from tongban.node.runtime.block_processor import BlockProcessor
 from tongban.node.runtime.channel import Channel, channel_directories
@@ -65,7 +65,7 @@ class Channels:
 
     async def join(self, channel_id: str, genesis: bytes) -> None:
         if channel_id in self._open:
-            raise InvalidConfig(channel_id, f"ledger [{channel_id}] already exists with state")
+            raise ChannelExists(channel_id)
         await asyncio.to_thread(self.join_at_start, genesis)
         if self._on_joined is not None:
             self._on_joined(self._open[channel_id])

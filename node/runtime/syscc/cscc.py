@@ -91,7 +91,7 @@ class ChannelConfigurer:
         return answer.SerializeToString()
 
     def _config_block(self, call: SystemCall, channel_id: str) -> bytes:
-        channel = self._get_channel(channel_id, "Unknown")
+        channel = self._get_channel(channel_id, "GetConfigBlock")
         denied = f"access denied for [GetConfigBlock][{channel_id}]: {{}}"
         check_access(self._access, f"{NAME}/GetConfigBlock", channel.config, call, denied)
         return channel.get_block(channel.config_block_num)
@@ -99,14 +99,18 @@ class ChannelConfigurer:
     def _channel_config(self, call: SystemCall, channel_id: str) -> bytes:
         if not channel_id:
             raise CallRefused("empty channel name provided")
-        channel = self._get_channel(channel_id, "unknown")
+        channel = self._get_channel(channel_id, "GetChannelConfig")
         denied = f"access denied for [GetChannelConfig][{channel_id}]: {{}}"
         check_access(self._access, f"{NAME}/GetChannelConfig", channel.config, call, denied)
         return channel.config.config.SerializeToString()
 
-    def _get_channel(self, channel_id: str, adjective: str) -> ChannelAccess:
-        """Only known channels have braces-free names, so what passes here can be formatted."""
+    def _get_channel(self, channel_id: str, function: str) -> ChannelAccess:
+        """Only known channels have braces-free names, so what passes here can be formatted. An
+        unknown one fails the check of access, which comes first on Go peers."""
         channel = self._channels.find(channel_id)
         if channel is None:
-            raise CallRefused(f"{adjective} channel ID, {channel_id}")
+            raise CallRefused(
+                f"access denied for [{function}][{channel_id}]: "
+                f"Failed to get policy manager for channel [{channel_id}]"
+            )
         return channel

@@ -83,8 +83,8 @@ def _chain_info(channel: ChannelAccess) -> bytes:
 def _block_by_number(channel: ChannelAccess, text: str) -> bytes:
     if not (text.isascii() and text.isdigit()) or int(text[:21]) > LAST_BLOCK:
         raise CallRefused(
-            f"Failed to parse block number with error: parsing '{text}': expected a decimal "
-            "number of 64 bits"
+            f'Failed to parse block number with error strconv.ParseUint: parsing "{text}": '
+            f"{'value out of range' if text.isascii() and text.isdigit() else 'invalid syntax'}"
         )
     number = int(text)
     if number == LAST_BLOCK:

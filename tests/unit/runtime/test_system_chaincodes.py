@@ -152,9 +152,17 @@ def test_an_admin_joins_the_peer_to_a_channel(peer: EndorsingPeer) -> None:
         (("JoinChain",), "Incorrect number of arguments, 1"),
         (("JoinChain", b"\xff"), "Failed to reconstruct the genesis block, "),
         (("JoinChain", b""), "Failed to reconstruct the genesis block, "),
-        (("GetConfigBlock", "nowhere"), "Unknown channel ID, nowhere"),
+        (
+            ("GetConfigBlock", "nowhere"),
+            "access denied for [GetConfigBlock][nowhere]: Failed to get policy manager for channel "
+            "[nowhere]",
+        ),
         (("GetChannelConfig", ""), "empty channel name provided"),
-        (("GetChannelConfig", "nowhere"), "unknown channel ID, nowhere"),
+        (
+            ("GetChannelConfig", "nowhere"),
+            "access denied for [GetChannelConfig][nowhere]: Failed to get policy manager for "
+            "channel [nowhere]",
+        ),
         (("Nope", "x"), "Requested function Nope not found."),
     ],
 )
