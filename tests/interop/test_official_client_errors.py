@@ -85,9 +85,9 @@ def test_a_lost_race_is_a_commit_error_with_the_code(bench: Bench) -> None:
             break
     assert failures, "nobody lost"
     assert len(failures) < WRITERS
-    for failure in failures:
-        assert (failure.name, failure.code) == ("CommitError", TxValidationCode.MVCC_READ_CONFLICT)
-        assert failure.transaction_id
+    for lost in failures:
+        assert (lost.name, lost.code) == ("CommitError", TxValidationCode.MVCC_READ_CONFLICT)
+        assert lost.transaction_id
 
 
 def test_an_endorsement_that_its_policy_does_not_accept_is_a_commit_error(bench: Bench) -> None:
