@@ -16,6 +16,7 @@ events, transient data, identities, calls between contracts. Not emulated: endor
 read conflicts, collection membership, limits of time and memory.
 """
 
+import copy
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +83,15 @@ class Ledger:
         self._packages: dict[str, ContractSet | RawContractSet] = {}
         self._is_checking_determinism = is_checking_determinism
         self._nonces: dict[str, bytes] = {}
+
+    def fork(self) -> "Ledger":
+        """A ledger with the same contracts and state that goes on by itself, for tests that
+        begin alike."""
+        twin = copy.copy(self)
+        twin.events, twin.last_writes = list(self.events), list(self.last_writes)
+        twin._state = copy.deepcopy(self._state)
+        twin._packages, twin._nonces = dict(self._packages), dict(self._nonces)
+        return twin
 
     @staticmethod
     def identity(

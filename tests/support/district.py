@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from tongban.contracts.haidian.auth.authentication import Authentication, Check, Method, Result
@@ -60,14 +61,24 @@ class District:
 
     @staticmethod
     def found() -> "District":
-        ledger = Ledger()
-        district = District(
+        """A district of its own; what all begin with is made once."""
+        return District.on(_founded().ledger.fork())
+
+    @staticmethod
+    def on(ledger: Ledger) -> "District":
+        return District(
             ledger,
             ledger.deploy(Authentication, name="auth"),
             ledger.deploy(Consent, name="consent"),
             ledger.deploy(Registration, Register, Authorities, name="property"),
             ledger.deploy(Transfers, Accounts, name="electricity"),
         )
+
+    @staticmethod
+    def begin() -> "District":
+        """The contracts, their rules and the commitment to the key, made from nothing."""
+        district = District.on(Ledger())
+        ledger = district.ledger
         adopt_rules(ledger, "consent", "property", "electricity")
         admin = ledger.identity("BureauMSP", "Admin", roles=("admin",))
         for contract in (
@@ -158,9 +169,7 @@ class District:
     def draft(self, *, utilities: tuple[str, ...] = ("electricity",), **parties: Any) -> Any:
         sellers = parties.get("sellers", [SELLER])
         buyers = parties.get("buyers", [BUYER])
-        by_agent = self.property.using(
-            self.agent, transient=keyed(sellers=sellers, buyers=buyers)
-        )
+        by_agent = self.property.using(self.agent, transient=keyed(sellers=sellers, buyers=buyers))
         return by_agent.draft(CASE, UNIT, "HT-1", list(utilities))
 
     def hand_in(self) -> Any:
@@ -221,6 +230,11 @@ class District:
 
     def later(self, **passed: float) -> None:
         self.ledger.timestamp += timedelta(**passed)
+
+
+@cache
+def _founded() -> District:
+    return District.begin()
 
 
 def keyed(**entries: object) -> dict[str, bytes]:
