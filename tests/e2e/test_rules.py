@@ -51,6 +51,14 @@ def count(network: RunningNetwork, case: str) -> int:
         return int(contract.evaluate("count", case, target_organizations=["Org2MSP"]))
 
 
+def wait_at_org2(network: RunningNetwork, done: CommittedOrDeferred) -> None:
+    """The other organization's peer has committed it too."""
+    organization = network.topology.organization("Org2MSP")
+    with network.connections.gateway(organization, "User1") as gateway:
+        status = gateway.get_network(CHANNEL).commit_status(done.committed.transaction_id)
+        assert status.is_valid
+
+
 def command(network: RunningNetwork, *words: str) -> list[str]:
     root = str(network.layout.root)
     return [sys.executable, "-c", RUN, *words, "--dir", root]
@@ -85,9 +93,11 @@ def run_to_the_end(network: RunningNetwork) -> list[dict[str, str]]:
 def test_a_reaction_is_part_of_the_emitting_transaction(network: RunningNetwork) -> None:
     done = book(network, "case-1")
     assert (done.deferred, done.committed.result) == ((), b'["done"]')
+    wait_at_org2(network, done)
     assert count(network, "case-1") == 1
     assert written(network, done) == ["registry", "supply"]
     refused = book(network, "bad-1")
+    wait_at_org2(network, refused)
     assert refused.committed.result == b'["refused"]'
     assert written(network, refused) == ["registry"]
     assert count(network, "bad-1") == 0
@@ -185,3 +195,28 @@ def test_without_the_hint_nothing_happens_while_a_peer_is_away(network: RunningN
     restart(network, ORG2_PEER)
     assert count(network, "never") == 0
     assert waiting(network) == []
+
+
+def test_the_command_shows_the_rules(network: RunningNetwork) -> None:
+    def said(*words: str) -> str:
+        done = subprocess.run(
+            command(network, "rules", *words),
+            capture_output=True,
+            check=True,
+            timeout=60,
+            text=True,
+        )
+        return done.stdout
+
+    rule = "registry.registry.booked.supply.Supply:follow"
+    (listed,) = json.loads(said("list", CHANNEL, "--json"))
+    assert (listed["id"], listed["state"], listed["unavailable"]) == (rule, "active", "defer")
+    assert said("list", CHANNEL).split("\t")[:3] == ["active", "100", "registry/registry.booked"]
+    assert said("graph", CHANNEL).splitlines()[0] == "registry/registry.booked"
+    said("withdraw", CHANNEL, rule, "--as", "Org2MSP/Admin")
+    assert said("list", CHANNEL).startswith("declared\t")
+    content = said("propose", CHANNEL, rule, "--as", "Org1MSP/Admin").strip()
+    assert f"Org1MSP, Org2MSP ({content})" in said("list", CHANNEL)
+    said("approve", CHANNEL, rule, content, "--as", "Org1MSP/Admin")
+    said("approve", CHANNEL, rule, content, "--as", "Org2MSP/Admin")
+    assert said("list", CHANNEL).startswith("active\t")
