@@ -190,10 +190,13 @@ class District:
     def book(self, certificate: RealEstateCertificateNumber = NEW_CERTIFICATE) -> Any:
         return self.property.using(self.registry("book")).book(CASE, certificate)
 
+    def open_tokens(self, seconds: int = 86_400) -> tuple[str, str]:
+        """Consent of the buyer and of the seller."""
+        return self.agree(BUYER, seconds=seconds), self.agree(SELLER, CHECK_PURPOSE)
+
     def open_transfer(self, seconds: int = 86_400) -> tuple[str, str]:
         """Both consents, and the transfer applied for; returns the tokens."""
-        buyer = self.agree(BUYER, seconds=seconds)
-        seller = self.agree(SELLER, CHECK_PURPOSE)
+        buyer, seller = self.open_tokens(seconds)
         self.electricity.using(self.agent).open(CASE, buyer, seller)
         return buyer, seller
 
