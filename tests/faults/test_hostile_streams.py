@@ -40,7 +40,7 @@ STUCK_SECONDS = 2.0
 """A write that takes longer is not going to be taken: the other side has stopped reading."""
 
 WRITES_MAX = 20_000
-GROWTH_BYTES_MAX = 64 * 1024 * 1024
+GROWTH_BYTES_MAX = 96 * 1024 * 1024
 """Of a node, with one client that never reads."""
 
 GATEWAY = "/tongban.gateway.Gateway/Stream"

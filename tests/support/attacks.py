@@ -169,8 +169,8 @@ def seek_all(actor: Actor, behavior: SeekInfo.SeekBehavior.ValueType) -> bytes:
     return build_seek(CHANNEL, seek, actor, os.urandom(24), dt.datetime.now(dt.UTC))
 
 
-def dial(network: RunningNetwork, name: str) -> grpc.aio.Channel:
-    """A connection to a node, as anybody can have it."""
+def dial(network: RunningNetwork, name: str, address: str = "") -> grpc.aio.Channel:
+    """A connection to a node, as anybody can have it, or to what stands at another address."""
     topology = network.topology
     node = dict(topology.nodes())[name]
     domain = name.partition(".")[2]
@@ -181,4 +181,5 @@ def dial(network: RunningNetwork, name: str) -> grpc.aio.Channel:
         root = network.layout.tree_of(owner).tls_root
     options = (*GRPC_OPTIONS, ("grpc.ssl_target_name_override", name))
     credentials = grpc.ssl_channel_credentials(root.read_bytes())
-    return grpc.aio.secure_channel(f"127.0.0.1:{node.port}", credentials, options=options)
+    target = address or f"127.0.0.1:{node.port}"
+    return grpc.aio.secure_channel(target, credentials, options=options)
