@@ -78,7 +78,7 @@ class Control:
         """All nodes and the supervisor have ended when this returns; nodes whose supervisor had
         gone, too."""
         try:
-            pid = self._pid()
+            pid = self.supervisor_pid()
         except NetworkError:
             if not end_leftovers(self._layout):
                 raise
@@ -93,7 +93,8 @@ class Control:
                 )
             time.sleep(0.02)
 
-    def _pid(self) -> int:
+    def supervisor_pid(self) -> int:
+        """Raises NetworkError if it does not run."""
         answer = self._ask("status")
         pid = answer.get("pid")
         if not isinstance(pid, int):
