@@ -86,8 +86,9 @@ class ChannelRules:
             NetworkError: a step was refused.
         """
         adopted = 0
+        records = {record.id: record for record in self.records()}
         for rule in self.declared():
-            record = next((one for one in self.records() if one.id == rule.id), None)
+            record = records.get(rule.id)
             if record is not None and record.active == rule:
                 continue
             self._adopt(rule, record)
