@@ -22,7 +22,8 @@ from tongban.contracts.haidian.property.registration.cases import Registration
 from tongban.contracts.haidian.property.registration.records import NewUnit
 from tongban.contracts.haidian.property.registration.register import Register
 from tongban.contracts.personal import KEY_ENTRY, Person, SubjectKey, commitment
-from tongban.contracts.testing import DeployedContract, Ledger, LedgerClient
+from tongban.contracts.testing import DeployedContract, Ledger
+from tongban.contracts.testing_client import LedgerClient
 from tongban.contracts.testing_rules import adopt_rules
 from tongban.contracts.types import (
     CaseNumber,
@@ -56,7 +57,7 @@ class District:
     ledger: Ledger
     auth: DeployedContract
     consent: DeployedContract
-    property: DeployedContract
+    registration: DeployedContract
     electricity: DeployedContract
 
     @staticmethod
@@ -92,11 +93,11 @@ class District:
 
     @property
     def register(self) -> DeployedContract:
-        return self.property.contract("Register")
+        return self.registration.contract("Register")
 
     @property
     def authorities(self) -> DeployedContract:
-        return self.property.contract("Authorities")
+        return self.registration.contract("Authorities")
 
     @property
     def accounts(self) -> DeployedContract:
@@ -169,26 +170,28 @@ class District:
     def draft(self, *, utilities: tuple[str, ...] = ("electricity",), **parties: Any) -> Any:
         sellers = parties.get("sellers", [SELLER])
         buyers = parties.get("buyers", [BUYER])
-        by_agent = self.property.using(self.agent, transient=keyed(sellers=sellers, buyers=buyers))
+        by_agent = self.registration.using(
+            self.agent, transient=keyed(sellers=sellers, buyers=buyers)
+        )
         return by_agent.draft(CASE, UNIT, "HT-1", list(utilities))
 
     def hand_in(self) -> Any:
         proofs = {SEAL.seal(one).ref: self.prove(one) for one in (SELLER, BUYER)}
-        return self.property.using(self.agent).hand_in(CASE, proofs)
+        return self.registration.using(self.agent).hand_in(CASE, proofs)
 
     def accept(self) -> Any:
-        return self.property.using(self.registry("accept")).accept(CASE)
+        return self.registration.using(self.registry("accept")).accept(CASE)
 
     def settle_tax(self) -> Any:
         return self.authorities.using(self.who("TaxMSP", "tax")).settle_tax(CASE, "TX-1")
 
     def decide(self) -> Any:
-        reviewer = self.property.using(self.registry("review"))
+        reviewer = self.registration.using(self.registry("review"))
         reviewer.review(CASE)
         return reviewer.decide(CASE)
 
     def book(self, certificate: RealEstateCertificateNumber = NEW_CERTIFICATE) -> Any:
-        return self.property.using(self.registry("book")).book(CASE, certificate)
+        return self.registration.using(self.registry("book")).book(CASE, certificate)
 
     def open_tokens(self, seconds: int = 86_400) -> tuple[str, str]:
         """Consent of the buyer and of the seller."""

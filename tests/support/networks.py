@@ -10,8 +10,9 @@ from pathlib import Path
 from tongban.network.connections import Connections
 from tongban.network.control import Control
 from tongban.network.layout import NetworkLayout, full_name
-from tongban.network.lifecycle import Deployment, find_project
+from tongban.network.lifecycle import Deployment
 from tongban.network.preflight import is_free
+from tongban.network.projects import find_project
 from tongban.network.start import StartOptions, bring_up
 from tongban.network.topology import Node, Topology, load_profile
 

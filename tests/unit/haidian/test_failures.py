@@ -163,7 +163,7 @@ def test_e6_a_court_order_after_acceptance_stops_the_register(district: District
     seize(district)
     with refused(district, "SEIZED"):
         district.book()
-    refusal = district.property.using(district.registry("book")).refuse(CASE, "SEIZED")
+    refusal = district.registration.using(district.registry("book")).refuse(CASE, "SEIZED")
     assert refusal.state is CaseState.REFUSED
     assert district.transfer().state is State.CANCELLED
     assert district.register.read_unit(UNIT).version == 1
@@ -185,7 +185,7 @@ def test_e6_a_waiting_order_takes_the_place_of_one_that_was_lifted(district: Dis
 def test_e6_a_suspended_case_is_reviewed_again(district: District) -> None:
     district.reach_check()
     seize(district)
-    suspended = district.property.using(district.registry("book")).suspend(CASE, "SEIZED")
+    suspended = district.registration.using(district.registry("book")).suspend(CASE, "SEIZED")
     assert suspended.state is CaseState.SUSPENDED
     district.authorities.using(district.judge).lift(UNIT, "CF-1")
     with refused(district, "WRONG_STATE"):
@@ -258,7 +258,7 @@ def test_consent_taken_back_after_the_signature_changes_nothing_done(district: D
 
 def test_e10_a_withdrawn_case_ends_what_hangs_on_it(district: District) -> None:
     district.reach_check()
-    withdrawn = district.property.using(district.agent).withdraw(CASE)
+    withdrawn = district.registration.using(district.agent).withdraw(CASE)
     assert withdrawn.state is CaseState.WITHDRAWN
     assert district.transfer().state is State.CANCELLED
     with refused(district, "WRONG_STATE"):
@@ -269,7 +269,7 @@ def test_e11_a_correction_is_compensated_and_not_undone(district: District) -> N
     district.reach_check()
     district.book()
     district.sign()
-    corrected = district.property.using(district.registry("book")).correct(CASE, "WRONG_UNIT")
+    corrected = district.registration.using(district.registry("book")).correct(CASE, "WRONG_UNIT")
     assert corrected.state is CaseState.CORRECTED
     unit = district.register.read_unit(UNIT)
     assert (unit.version, unit.holders) == (3, (SEAL.seal(SELLER),))
@@ -288,13 +288,13 @@ def test_e11_a_correction_is_compensated_and_not_undone(district: District) -> N
 def test_e11_a_correction_before_the_signature_ends_the_transfer(district: District) -> None:
     district.reach_check()
     district.book()
-    district.property.using(district.registry("book")).correct(CASE, "WRONG_UNIT")
+    district.registration.using(district.registry("book")).correct(CASE, "WRONG_UNIT")
     assert district.transfer().state is State.CANCELLED
 
 
 def test_e12_while_the_supplier_is_away_the_register_goes_on(district: District) -> None:
     district.reach_check()
-    hinted = district.property.using(
+    hinted = district.registration.using(
         district.registry("book"), transient={DEFER_HINT: b'["electricity"]'}
     )
     assert hinted.book(CASE, NEW_CERTIFICATE).state is CaseState.BOOKED
@@ -359,7 +359,7 @@ def test_a_failed_identity_check_hands_nothing_in(district: District) -> None:
         SEAL.seal(BUYER).ref: district.prove(BUYER, Result.FAILED),
     }
     with refused(district, "PROOF_FAILED"):
-        district.property.using(district.agent).hand_in(CASE, proofs)
+        district.registration.using(district.agent).hand_in(CASE, proofs)
 
 
 def test_all_co_owners_have_to_sell(district: District) -> None:
@@ -368,7 +368,9 @@ def test_all_co_owners_have_to_sell(district: District) -> None:
     district.hand_in()
     with refused(district, "HOLDERS_DIFFER"):
         district.accept()
-    rejected = district.property.using(district.registry("accept")).reject(CASE, "HOLDERS_DIFFER")
+    rejected = district.registration.using(district.registry("accept")).reject(
+        CASE, "HOLDERS_DIFFER"
+    )
     assert rejected.state is CaseState.NOT_ACCEPTED
 
 
@@ -385,7 +387,7 @@ def test_without_tax_there_is_no_decision(district: District) -> None:
     district.draft()
     district.hand_in()
     district.accept()
-    reviewer = district.property.using(district.registry("review"))
+    reviewer = district.registration.using(district.registry("review"))
     reviewer.review(CASE)
     with refused(district, "TAX_OPEN"):
         reviewer.decide(CASE)

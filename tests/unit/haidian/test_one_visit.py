@@ -40,7 +40,7 @@ def test_the_account_follows_in_the_transaction_of_the_register(district: Distri
     assert (account.holder, account.version) == (SEAL.seal(BUYER).ref, 2)
     unit = district.register.read_unit(UNIT)
     assert (unit.version, unit.holders) == (2, (SEAL.seal(BUYER),))
-    clerk = district.property.using(district.registry("accept"))
+    clerk = district.registration.using(district.registry("accept"))
     assert clerk.complete(CASE).state is CaseState.COMPLETED
 
 

@@ -33,13 +33,13 @@ Action = Callable[[District], Any]
 
 def by(duty: str, function: str, *args: str) -> Action:
     def act(district: District) -> Any:
-        return getattr(district.property.using(district.registry(duty)), function)(CASE, *args)
+        return getattr(district.registration.using(district.registry(duty)), function)(CASE, *args)
 
     return act
 
 
 def by_agent(function: str) -> Action:
-    return lambda district: getattr(district.property.using(district.agent), function)(CASE)
+    return lambda district: getattr(district.registration.using(district.agent), function)(CASE)
 
 
 ACTIONS: dict[str, tuple[CaseState, Action]] = {
@@ -89,7 +89,7 @@ def reached(way: tuple[str, ...]) -> District:
 
 @pytest.mark.parametrize("state", list(CaseState), ids=lambda state: state.name)
 def test_a_case_takes_the_steps_of_the_table_and_no_other(state: CaseState) -> None:
-    assert reached(WAYS[state]).property.read(CASE).state is state
+    assert reached(WAYS[state]).registration.read(CASE).state is state
     for name, (following, act) in ACTIONS.items():
         district = District.on(reached(WAYS[state]).ledger.fork())
         before = district.ledger.values("property")
@@ -115,7 +115,7 @@ def test_a_case_takes_the_steps_of_the_table_and_no_other(state: CaseState) -> N
 def test_a_step_is_for_its_duty_only(act: str, wrong: tuple[str, str]) -> None:
     district = District.on(reached(WAYS[S.DECIDED]).ledger.fork())
     before = district.ledger.values("property")
-    somebody = district.property.using(district.who(*wrong))
+    somebody = district.registration.using(district.who(*wrong))
     with pytest.raises(ContractError, match="ACCESS_DENIED"):
         getattr(somebody, act)(CASE)
     with pytest.raises(ContractError, match="ACCESS_DENIED"):
