@@ -18,6 +18,7 @@ from tongban.node.core.delivered_block import wrap_block
 from tongban.node.core.policy import Policy
 from tongban.node.ordering.channel import OrdererChannel, join, open_log
 from tongban.node.runtime.broadcaster import Broadcaster, OrderedChannel
+from tongban.node.runtime.collector import settle_collector
 from tongban.node.runtime.config import OrdererConfig, load_config, read_file
 from tongban.node.runtime.deliverer import DeliveredChannel, Deliverer, DeliverRules
 from tongban.node.runtime.health import watch_disk
@@ -77,6 +78,7 @@ class Orderer:
             operations,
             ",".join(self._channels) or "none",
         )
+        settle_collector()
         code = await supervisor.run(self._drain)
         await self._operations.close()
         _log.info("stopped code=%d", code)

@@ -30,6 +30,7 @@ from tongban.node.runtime.broadcast_client import OrdererLink, OrderingClient
 from tongban.node.runtime.chaincodes import ChaincodeLookup
 from tongban.node.runtime.channel import Channel
 from tongban.node.runtime.channels import Channels
+from tongban.node.runtime.collector import settle_collector
 from tongban.node.runtime.config import PeerConfig, load_config, read_file
 from tongban.node.runtime.deliver_client import BlockFollower, Following
 from tongban.node.runtime.deliverer import DeliveredChannel, Deliverer, DeliverRules, Render
@@ -119,6 +120,7 @@ class Peer:
             operations,
             ",".join(self._channels.channel_ids()) or "none",
         )
+        settle_collector()
         code = await self._supervisor.run(self._drain)
         await self._operations.close()
         _log.info("stopped code=%d", code)

@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidSignature as _CryptographyInvalidSign
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
     decode_dss_signature,
     encode_dss_signature,
 )
@@ -23,6 +24,7 @@ PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 _SHA256 = ec.ECDSA(hashes.SHA256())
+_PREHASHED = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 GROUP_ORDERS: dict[str, int] = {
     "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
@@ -89,8 +91,10 @@ def is_low_s(signature: bytes, curve: ec.EllipticCurve) -> bool:
     return s <= GROUP_ORDERS[curve.name] // 2
 
 
-def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> None:
-    """Return if the signature holds.
+def verify_signature(
+    key: PublicKey, message: bytes, signature: bytes, digest: bytes | None = None
+) -> None:
+    """Return if the signature holds. ``digest`` is the message's SHA-256, if it is known already.
 
     Raises:
         InvalidSignature: it does not, or its ``s`` is in the upper half.
@@ -102,7 +106,10 @@ def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> None:
         r, s = _read_signature(signature)
         if s > GROUP_ORDERS[key.curve.name] // 2:
             raise InvalidSignature("expected a DER signature with low S")
-        key.verify(encode_dss_signature(r, s), message, _SHA256)
+        if digest is None:
+            key.verify(encode_dss_signature(r, s), message, _SHA256)
+        else:
+            key.verify(encode_dss_signature(r, s), digest, _PREHASHED)
     except _CryptographyInvalidSignature:
         raise InvalidSignature("the signature does not match the message and the key") from None
 

@@ -5,14 +5,15 @@ The configuration in force and everything derived from it travel from block to b
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from itertools import chain
 from typing import NamedTuple
 
 from tongban.node.core.block import ParsedBlock, parse_block
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.commit_input import CommitInput, PrivateSet
-from tongban.node.core.policy import SignatureVerifier
+from tongban.node.core.policy import SignatureCheck, SignatureVerifier
 from tongban.node.core.validation.block_signatures import verify_block
 from tongban.node.core.validation.block_validator import BlockValidator
 from tongban.node.core.validation.endorsement_policies import EndorsementPolicies
@@ -21,6 +22,12 @@ from tongban.node.core.validation.verdict import BlockVerdict, build_commit_inpu
 from tongban.node.storage.snapshot import StateSnapshot
 from tongban.protos.codec import parse
 from tongban.protos.configtx_pb2 import ConfigEnvelope
+
+PORTIONS_MAX = 2
+"""Threads among which the signatures of a block are divided."""
+
+CHECKS_PER_CALL_MIN = 16
+"""Checks that one thread does at least: about a millisecond, so hand-overs do not count."""
 
 SLICE_SECONDS = 0.002
 """How long validation keeps the event loop before it yields."""
@@ -101,13 +108,23 @@ class BlockProcessor:
         validator = self._validator(block, before)
         if self._pool is not None and len(block.transactions) > 1:
             checks = validator.signature_checks()
-            await asyncio.to_thread(self._verifier.verify_many, checks, self._pool)
+            validator.take_results(checks, await self._verify(checks, self._pool))
         started = time.perf_counter()
         while validator.step():
             if time.perf_counter() - started > SLICE_SECONDS:
                 await asyncio.sleep(0)
                 started = time.perf_counter()
         return self._finish(block, validator.finish(), before)
+
+    async def _verify(self, checks: Sequence[SignatureCheck], pool: Executor) -> Iterable[bool]:
+        """Whether the signatures hold, checked on as many threads as are worth waking."""
+        loop = asyncio.get_running_loop()
+        size = max(CHECKS_PER_CALL_MIN, -(-len(checks) // PORTIONS_MAX))
+        portions = [checks[at : at + size] for at in range(0, len(checks), size)]
+        results = await asyncio.gather(
+            *(loop.run_in_executor(pool, self._verifier.verify_many, part) for part in portions)
+        )
+        return chain.from_iterable(results)
 
     def _validator(self, block: ParsedBlock, before: StateSnapshot) -> BlockValidator:
         return BlockValidator(

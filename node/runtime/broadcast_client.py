@@ -74,6 +74,12 @@ class OrdererLink:
         Raises:
             OrdererUnreachable: there was none.
         """
+        session = self._session
+        if session is None:
+            session = await self._wait_for_session(patient)
+        return await session.broadcast(envelope)
+
+    async def _wait_for_session(self, patient: bool) -> OrdererSession:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while (session := self._session) is None:
@@ -82,7 +88,7 @@ class OrdererLink:
                     await self._changed.wait()
         except TimeoutError:
             raise OrdererUnreachable(self._reason) from None
-        return await session.broadcast(envelope)
+        return session
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""

@@ -173,19 +173,23 @@ class Channel:
             raise AccessDenied(refusal_of(config, resource, verdict.reason))
 
     def layouts(self, interest: ChaincodeInterest, protect_transient: bool = False) -> list[Layout]:
-        with self._ledger.snapshot() as state:
-            return LayoutFinder(self.config, state).layouts(interest, protect_transient)
+        key = (interest.SerializeToString(deterministic=True), protect_transient)
+        found = self._layouts.find(key)
+        if found is None:
+            with self._ledger.snapshot() as state:
+                found = LayoutFinder(self.config, state).layouts(interest, protect_transient)
+            self._layouts.put(key, found)
+        return found
 
-    async def commit_status(self, tx_id: str) -> CommitStatus:
-        """The verdict on a transaction; waits until there is one."""
-        future = self.feed.subscribe(tx_id)
-        try:
-            found = self._ledger.find_transaction(tx_id)
-            if found is not None:
-                return CommitStatus(found.code, found.block_num)
-            return await future
-        finally:
-            self.feed.unsubscribe(tx_id, future)
+    def subscribe(self, tx_id: str) -> asyncio.Future[CommitStatus]:
+        verdict = self.feed.subscribe(tx_id)
+        found = self._ledger.find_transaction(tx_id)
+        if found is not None:
+            verdict.set_result(CommitStatus(found.code, found.block_num))
+        return verdict
+
+    def unsubscribe(self, tx_id: str, verdict: asyncio.Future[CommitStatus]) -> None:
+        self.feed.unsubscribe(tx_id, verdict)
 
     async def wait_for_block(self, number: int) -> None:
         await self.blocks.wait_for(number)

@@ -10,8 +10,9 @@ writes applies them before it invokes another chaincode and when the contract ha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from tongban.protos.errors import TongbanError
@@ -43,8 +44,7 @@ class ContractEvent(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ContractCall:
+class ContractCall(NamedTuple):
     """One invocation of one chaincode, complete for whoever runs it."""
 
     package_id: str
@@ -65,12 +65,11 @@ class ContractCall:
     signed_proposal: bytes
     """The serialized SignedProposal, as chaincode in other languages wants to see it."""
 
-    transient: Mapping[str, bytes] = field(default_factory=dict)
-    decorations: Mapping[str, bytes] = field(default_factory=dict)
+    transient: Mapping[str, bytes] = MappingProxyType({})
+    decorations: Mapping[str, bytes] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ContractResult:
+class ContractResult(NamedTuple):
     response: Response
     event: ContractEvent | None = None
 

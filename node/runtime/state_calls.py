@@ -7,8 +7,7 @@ collection, hands out scans in pages, and gives refusals the form in which Fabri
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tongban.node.core.lifecycle.state_layout import (
     LIFECYCLE_NAMESPACE,
@@ -43,8 +42,7 @@ Invoke = Callable[[str, str, Sequence[bytes]], Awaitable[Response]]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class CallScope:
+class CallScope(NamedTuple):
     """What one invocation may do."""
 
     namespace: str

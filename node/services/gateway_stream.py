@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 
 from tongban.node.core.errors import Overloaded
-from tongban.node.core.gateway.envelope_id import read_envelope_id
 from tongban.node.core.gateway.errors import Code, GatewayError
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.gateway.gateway import Gateway
@@ -21,6 +20,7 @@ from tongban.node.services.framing import parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
 from tongban.node.services.status import to_status
 from tongban.protos.errors import MalformedMessage, TongbanError
+from tongban.protos.gateway_pb2 import SubmitResponse
 from tongban.protos.stream_pb2 import GatewayFrame, GatewayMessage, Hello
 
 SERVICE = "tongban.gateway.Gateway"
@@ -152,17 +152,10 @@ class GatewaySession:
         self._put(GatewayMessage(id=message.id, committed=committed))
 
     async def _submit(self, message: GatewayMessage, deadline: float | None) -> None:
-        """The verdict goes to whoever handed the envelope in; that its creator may write was for
-        the orderer to check."""
-        request = message.submit
-        channel_id, tx_id = read_envelope_id(request.prepared_transaction)
-        waiting = self._gateway.await_commit(channel_id, tx_id, deadline)
-        try:
-            accepted = await self._gateway.submit(request, deadline)
+        def accept(accepted: SubmitResponse) -> None:
             self._put(GatewayMessage(id=message.id, accepted=accepted))
-            committed = await waiting
-        finally:
-            waiting.cancel()
+
+        committed = await self._gateway.submit_and_wait(message.submit, accept, deadline)
         self._put(GatewayMessage(id=message.id, committed=committed))
 
     def _fail(self, request_id: int, error: TongbanError) -> None:

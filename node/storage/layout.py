@@ -172,6 +172,11 @@ def decode_savepoint(data: bytes) -> Savepoint:
     return Savepoint(height, config, segment, offset, header_hash, known)
 
 
+def decode_height(savepoint: bytes) -> int:
+    """The first field of a savepoint, which is read much more often than the others."""
+    return decode_number(savepoint[: _NUMBER.size])
+
+
 def encode_value(value: VersionedValue, version_bytes: bytes) -> bytes:
     """``version_bytes`` are both numbers of the version, order-preserving."""
     metadata = value.metadata

@@ -110,8 +110,8 @@ class StateSnapshot(StateView):
     def height(self) -> int:
         """Blocks that this snapshot has seen."""
         if self._height is None:
-            savepoint = self.savepoint()
-            self._height = savepoint.height if savepoint else 0
+            data = self._store.get(layout.SAVEPOINT_KEY)
+            self._height = layout.decode_height(data) if data else 0
         return self._height
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +77,7 @@ async def _compare_one(
 ) -> ContractResult:
     twin = StateTwin(ledger.values("main"))
     moment = ledger.timestamp
-    proposed = replace(
-        a_call(*call),
+    proposed = a_call(*call)._replace(
         creator=ledger.client.creator,
         timestamp=a_call().timestamp._replace(seconds=int(moment.timestamp()), nanos=0),
         transient={},

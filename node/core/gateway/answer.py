@@ -8,14 +8,14 @@ itself.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tongban.node.core.gateway.errors import Code
 from tongban.protos import proposal_pb2, proposal_response_pb2
 from tongban.protos.codec import parse
 
 
-@dataclass(frozen=True, slots=True)
-class EndorserAnswer:
+class EndorserAnswer(NamedTuple):
     """What came back from an endorser."""
 
     response: proposal_response_pb2.ProposalResponse | None = None

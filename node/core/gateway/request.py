@@ -1,6 +1,6 @@
 """What a gateway call says, read from the signed proposal alone; request fields are for logs."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tongban.node.core.gateway.errors import Code, GatewayError
 from tongban.protos import chaincode_pb2, common_pb2, proposal_pb2
@@ -8,8 +8,7 @@ from tongban.protos.codec import parse
 from tongban.protos.errors import TongbanError
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalFacts:
+class ProposalFacts(NamedTuple):
     """What the gateway needs to know of a proposal; peers check it in full."""
 
     signed: proposal_pb2.SignedProposal

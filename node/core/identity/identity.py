@@ -78,13 +78,13 @@ class Identity:
     def has_ed25519_key(self) -> bool:
         return isinstance(self._key, ed25519.Ed25519PublicKey)
 
-    def verify(self, message: bytes, signature: bytes) -> None:
-        """Return if this identity signed the message.
+    def verify(self, message: bytes, signature: bytes, digest: bytes | None = None) -> None:
+        """Return if this identity signed the message, whose SHA-256 may be given.
 
         Raises:
             InvalidSignature: it did not.
         """
-        verify_signature(self.public_key, message, signature)
+        verify_signature(self.public_key, message, signature, digest)
 
 
 def is_expired(identity: Identity, now: datetime) -> bool:

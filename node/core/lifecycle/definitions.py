@@ -168,6 +168,11 @@ def read_sequence(state: ReadableState, name: str) -> int:
     return state_layout.read_number(NAMESPACES, name, "Sequence", state)
 
 
+def sequence_key(name: str) -> str:
+    """The one key that :func:`read_sequence` reads."""
+    return state_layout.field_key(NAMESPACES, name, "Sequence")
+
+
 def read_parameters(state: ReadableState, name: str) -> ChaincodeParameters:
     """The parameters kept under a chaincode's name or under an approval's."""
     endorsement = parse(

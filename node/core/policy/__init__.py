@@ -6,10 +6,12 @@ from tongban.node.core.policy.layouts import Layout, combine, endorsement_layout
 from tongban.node.core.policy.policies import PolicyManager
 from tongban.node.core.policy.signature_policy import SignaturePolicy
 from tongban.node.core.policy.signatures import (
+    KnownSignatures,
     SignatureCheck,
     SignatureResult,
     SignatureVerifier,
     SignedBy,
+    Verifier,
     evaluate_signatures,
     find_signers,
 )
@@ -17,6 +19,7 @@ from tongban.node.core.policy.verdict import Policy, PolicyVerdict
 
 __all__ = [
     "ImplicitMetaPolicy",
+    "KnownSignatures",
     "Layout",
     "Policy",
     "PolicyManager",
@@ -27,6 +30,7 @@ __all__ = [
     "SignatureResult",
     "SignatureVerifier",
     "SignedBy",
+    "Verifier",
     "combine",
     "endorsement_layouts",
     "evaluate_signatures",

@@ -87,6 +87,10 @@ class Simulator:
         found = self._read(namespace, key)
         return None if found is None else found.value
 
+    def note_read(self, namespace: str, key: str, version: Version) -> None:
+        """The key counts as read; whoever says so knows that this snapshot has it so."""
+        self._builder.add_read(namespace, key, version)
+
     def get_metadata(self, namespace: str, key: str) -> dict[str, bytes]:
         """The metadata entries of a key by name; a read of the key."""
         return _parse_metadata(self._read(namespace, key))

@@ -6,7 +6,7 @@ writes of those that stay valid are applied (fabric core/committer/txvalidator/v
 core/ledger/kvledger/txmgmt/validation). Nothing that stands in a block makes this raise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from tongban.node.core.block import ParsedBlock
@@ -14,7 +14,13 @@ from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.commit_input import HistoryEntry, PurgedKey
 from tongban.node.core.errors import UnknownIdentity, UnsupportedCapability
 from tongban.node.core.identity import Identity
-from tongban.node.core.policy import SignatureCheck, SignatureVerifier, SignedBy, find_signers
+from tongban.node.core.policy import (
+    KnownSignatures,
+    SignatureCheck,
+    SignatureVerifier,
+    SignedBy,
+    find_signers,
+)
 from tongban.node.core.rwset_reader import TxRwSet
 from tongban.node.core.state import (
     CONFIG_KEY,
@@ -68,8 +74,9 @@ def check_application_capability(channel: ChannelConfig) -> None:
 
 
 class BlockValidator:
-    """One block of one channel. Call :meth:`signature_checks` first if a pool shall verify them,
-    then :meth:`step` until it says that nothing is left, then :meth:`finish`."""
+    """One block of one channel. To have signatures verified on threads, give the results of
+    :meth:`signature_checks` to :meth:`take_results` first. Then call :meth:`step` until it says
+    that nothing is left, then :meth:`finish`."""
 
     def __init__(
         self,
@@ -94,6 +101,7 @@ class BlockValidator:
         self._state = BlockReader(state)
         self._ledger = ledger
         self._verifier = verifier
+        self._signatures = KnownSignatures(verifier)
         self._expiry_schedule = expiry_schedule or NothingExpires()
         policies = policies or EndorsementPolicies(channel)
         self._definitions = Definitions(self._state, policies)
@@ -119,6 +127,10 @@ class BlockValidator:
             if transaction.body is not None:
                 checks.extend(self._endorsement_checks(transaction.body))
         return checks
+
+    def take_results(self, checks: Sequence[SignatureCheck], results: Iterable[bool]) -> None:
+        """Whether the signatures of these checks hold."""
+        self._signatures.take(checks, results)
 
     def step(self) -> bool:
         """Judge one more transaction, or apply one. False if nothing is left to do."""
@@ -171,7 +183,9 @@ class BlockValidator:
             return TxValidationCode.DUPLICATE_TXID
         if transaction.body is None:
             return transaction.content_code
-        endorsers = find_signers(_signatures(transaction.body), self._channel.msps, self._verifier)
+        endorsers = find_signers(
+            _signatures(transaction.body), self._channel.msps, self._signatures
+        )
         return self._endorsement.check(transaction.body, tuple(endorsers))
 
     def _is_signed(self, transaction: ParsedTransaction) -> bool:
@@ -188,7 +202,7 @@ class BlockValidator:
             self._channel.msps.validate(creator)
         except TongbanError:
             return False
-        return self._verifier.verify(creator, transaction.payload, transaction.signature)
+        return self._signatures.verify(creator, transaction.payload, transaction.signature)
 
     def _judge_config(self, transaction: ParsedTransaction) -> Code:
         try:

@@ -10,14 +10,16 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from tongban.node.core.errors import AccessDenied, UnknownChannel
+from tongban.node.core.gateway.envelope_id import read_envelope_id
 from tongban.node.core.gateway.errors import Code, GatewayError
 from tongban.node.core.gateway.layouts import undefined_chaincode
 from tongban.node.core.gateway.request import read_for_endorse, read_for_evaluate
 from tongban.node.core.policy import SignedBy
+from tongban.node.runtime.commits import CommitStatus
 from tongban.node.runtime.gateway.endorse import Endorsing
 from tongban.node.runtime.gateway.evaluate import evaluate
 from tongban.node.runtime.gateway.events import chaincode_events, start_block
-from tongban.node.runtime.gateway.ports import CommitVerdict, Endorsers, GatewayChannel
+from tongban.node.runtime.gateway.ports import Endorsers, GatewayChannel
 from tongban.node.runtime.gateway.submit import submit
 from tongban.protos import gateway_pb2
 from tongban.protos.codec import parse
@@ -76,7 +78,7 @@ class Gateway:
         channel = self._writable(request.channel_id)
         try:
             async with asyncio.timeout(deadline):
-                await submit(request.prepared_transaction, channel)
+                await submit(request.prepared_transaction, channel, deadline)
         except TimeoutError:
             text = "submit timeout expired while broadcasting to ordering service"
             raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
@@ -99,25 +101,33 @@ class Gateway:
         channel = self._readable(request.channel_id, "gateway/CommitStatus", signature)
         return await self._wait_for_commit(channel, request.transaction_id, deadline)
 
-    def await_commit(
-        self, channel_id: str, tx_id: str, deadline: float | None = None
-    ) -> asyncio.Task[gateway_pb2.CommitStatusResponse]:
-        """Waits for the verdict from now on, for a reader that has been checked already."""
+    async def submit_and_wait(
+        self,
+        request: gateway_pb2.SubmitRequest,
+        on_accepted: Callable[[gateway_pb2.SubmitResponse], None],
+        deadline: float | None = None,
+    ) -> gateway_pb2.CommitStatusResponse:
+        """The verdict, for whoever handed the envelope in; that its creator may write was for the
+        orderer to check. ``on_accepted`` is called when an orderer has accepted it."""
+        channel_id, tx_id = read_envelope_id(request.prepared_transaction)
         channel = self._writable(channel_id)
-        return asyncio.create_task(self._wait_for_commit(channel, tx_id, deadline))
+        ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
+        verdict = channel.subscribe(tx_id)
+        try:
+            on_accepted(await self.submit(request, deadline))
+            return await _await_verdict(tx_id, verdict, ends)
+        finally:
+            channel.unsubscribe(tx_id, verdict)
 
     async def _wait_for_commit(
         self, channel: GatewayChannel, tx_id: str, deadline: float | None = None
     ) -> gateway_pb2.CommitStatusResponse:
+        ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
+        verdict = channel.subscribe(tx_id)
         try:
-            async with asyncio.timeout(deadline):
-                verdict: CommitVerdict = await channel.commit_status(tx_id)
-        except TimeoutError:
-            text = f"transaction {tx_id} was not committed in time; its outcome is not known yet"
-            raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
-        return gateway_pb2.CommitStatusResponse(
-            result=TxValidationCode.ValueType(verdict.code), block_number=verdict.block_num
-        )
+            return await _await_verdict(tx_id, verdict, ends)
+        finally:
+            channel.unsubscribe(tx_id, verdict)
 
     def chaincode_events(
         self, signed: gateway_pb2.SignedChaincodeEventsRequest
@@ -167,3 +177,18 @@ def _parse(kind: type[M], data: bytes, what: str) -> M:
         return parse(kind, data)
     except MalformedMessage as error:
         raise GatewayError(Code.INVALID_ARGUMENT, f"{what}: {error}") from None
+
+
+async def _await_verdict(
+    tx_id: str, verdict: asyncio.Future[CommitStatus], ends: float | None
+) -> gateway_pb2.CommitStatusResponse:
+    """``ends`` is the time of the event loop at which waiting ends."""
+    try:
+        async with asyncio.timeout_at(ends):
+            found = await verdict
+    except TimeoutError:
+        text = f"transaction {tx_id} was not committed in time; its outcome is not known yet"
+        raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
+    return gateway_pb2.CommitStatusResponse(
+        result=TxValidationCode.ValueType(found.code), block_number=found.block_num
+    )

@@ -1,5 +1,6 @@
 """What the gateway needs from the rest of the peer."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -7,6 +8,7 @@ from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import PeerRecord
 from tongban.node.core.gateway.plan import Layout
 from tongban.node.core.policy import SignedBy
+from tongban.node.runtime.commits import CommitStatus
 from tongban.protos.ab_pb2 import BroadcastResponse
 from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
 from tongban.protos.common_pb2 import Envelope
@@ -31,16 +33,6 @@ class Endorsers(Protocol):
     async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
         """The peer's answer; never raises for what the peer or the network does."""
         ...
-
-
-class CommitVerdict(Protocol):
-    """The verdict on a transaction and the block that holds it."""
-
-    @property
-    def code(self) -> int: ...
-
-    @property
-    def block_num(self) -> int: ...
 
 
 class OrderingRoute(Protocol):
@@ -81,9 +73,16 @@ class GatewayChannel(Protocol):
         """Raises AccessDenied unless the channel's policy for the resource is satisfied."""
         ...
 
-    async def commit_status(self, tx_id: str) -> CommitVerdict:
-        """The verdict on the transaction; waits until it is committed."""
+    def subscribe(self, tx_id: str) -> asyncio.Future[CommitStatus]:
+        """Ends with the verdict on the transaction, at once if it is committed. Give it back with
+        :meth:`unsubscribe`.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
         ...
+
+    def unsubscribe(self, tx_id: str, verdict: asyncio.Future[CommitStatus]) -> None: ...
 
     def find_block_of(self, tx_id: str) -> int | None: ...
 

@@ -16,8 +16,9 @@ class OrdererUnreachable(TongbanError):
     """An orderer gave no answer."""
 
 
-async def submit(envelope: Envelope, channel: GatewayChannel) -> None:
-    """Returns when an orderer has accepted the envelope. It is not committed then.
+async def submit(envelope: Envelope, channel: GatewayChannel, deadline: float | None) -> None:
+    """Returns when an orderer has accepted the envelope. It is not committed then. The caller gives
+    up after ``deadline`` seconds, so that no orderer needs a shorter limit of its own then.
 
     Raises:
         GatewayError: no orderer accepted it.
@@ -30,9 +31,10 @@ async def submit(envelope: Envelope, channel: GatewayChannel) -> None:
         raise GatewayError(Code.UNAVAILABLE, "no orderer nodes available")
     random.shuffle(addresses)
     errors: list[NodeError] = []
+    limit = None if deadline is not None and deadline <= BROADCAST_SECONDS else BROADCAST_SECONDS
     for address in addresses:
         try:
-            async with asyncio.timeout(BROADCAST_SECONDS):
+            async with asyncio.timeout(limit):
                 answer = await orderers.broadcast(address, envelope)
         except (OrdererUnreachable, TimeoutError) as error:
             text = str(error) or "no answer in time"
