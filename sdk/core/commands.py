@@ -111,6 +111,12 @@ class Failure:
     """Of Submit: an orderer has accepted, or may have before the connection broke."""
 
 
+NO_ANSWER = "the gateway did not answer within {:g} s"
+NOT_ACCEPTED = "no orderer accepted the transaction within {:g} s"
+NO_VERDICT = "no verdict on the transaction within {:g} s"
+"""What a caller is told whose time is up, over a stream and in unary calls alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamUnsupported:
     """The other side does not speak our stream; ask the same in unary calls."""

@@ -4,7 +4,19 @@ import math
 from typing import Final, NamedTuple
 
 from ..errors import StatusCode
-from .commands import Answer, AskStatus, AwaitVerdict, Endorse, Evaluate, Failure, Submit, Ticket
+from .commands import (
+    NO_ANSWER,
+    NO_VERDICT,
+    NOT_ACCEPTED,
+    Answer,
+    AskStatus,
+    AwaitVerdict,
+    Endorse,
+    Evaluate,
+    Failure,
+    Submit,
+    Ticket,
+)
 
 NEVER: Final = math.inf
 
@@ -74,9 +86,9 @@ def is_local(handle: Handle) -> bool:
 def late(handle: Handle) -> Failure:
     command = handle.command
     if isinstance(command, Submit) and handle.deadline > handle.accept_by:
-        text = f"no orderer accepted the transaction within {command.timeout_s:g} s"
+        text = NOT_ACCEPTED.format(command.timeout_s)
     elif isinstance(command, Submit):
-        text = f"no verdict on the transaction within {command.commit_timeout_s:g} s"
+        text = NO_VERDICT.format(command.commit_timeout_s)
     else:
-        text = f"the gateway did not answer within {command.timeout_s:g} s"
+        text = NO_ANSWER.format(command.timeout_s)
     return Failure(StatusCode.DEADLINE_EXCEEDED, text, (), handle.may_be_accepted)

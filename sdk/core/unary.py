@@ -10,6 +10,9 @@ from tongban.protos.gateway_pb2 import CommitStatusResponse, EndorseResponse, Ev
 
 from ..errors import StatusCode
 from .commands import (
+    NO_ANSWER,
+    NO_VERDICT,
+    NOT_ACCEPTED,
     Accepted,
     Answer,
     AskStatus,
@@ -27,6 +30,9 @@ EVALUATE = "/gateway.Gateway/Evaluate"
 SUBMIT = "/gateway.Gateway/Submit"
 COMMIT_STATUS = "/gateway.Gateway/CommitStatus"
 CHAINCODE_EVENTS = "/gateway.Gateway/ChaincodeEvents"
+
+LATE_IN_GRPCS_WORDS = ("Deadline Exceeded", "Stream removed")
+"""How its texts begin when the deadline has passed on this side, or the peer has reset the call."""
 
 
 class Call(NamedTuple):
@@ -59,15 +65,16 @@ def perform(command: Command) -> Calls:
 def _submit(command: Submit) -> Calls:
     reply = yield Call(SUBMIT, command.request, command.timeout_s)
     if isinstance(reply, Failure):
-        return reply
+        return _explain(reply, NOT_ACCEPTED.format(command.timeout_s))
     if not command.waits_for_commit or command.status_request is None:
         return Accepted(ticket=None)
-    answer = yield from _status(command.status_request(), command.commit_timeout_s)
+    late = NO_VERDICT.format(command.commit_timeout_s)
+    answer = yield from _status(command.status_request(), command.commit_timeout_s, late)
     return replace(answer, was_accepted=True) if isinstance(answer, Failure) else answer
 
 
-def _status(request: bytes, timeout_s: float) -> Calls:
-    return (yield from _one(COMMIT_STATUS, request, timeout_s, CommitStatusResponse))
+def _status(request: bytes, timeout_s: float, late: str = "") -> Calls:
+    return (yield from _one(COMMIT_STATUS, request, timeout_s, CommitStatusResponse, late))
 
 
 def _one(
@@ -75,14 +82,24 @@ def _one(
     request: bytes,
     timeout_s: float,
     kind: type[EndorseResponse] | type[EvaluateResponse] | type[CommitStatusResponse],
+    late: str = "",
 ) -> Calls:
     reply = yield Call(method, request, timeout_s)
     if isinstance(reply, Failure):
-        return reply
+        return _explain(reply, late or NO_ANSWER.format(timeout_s))
     try:
         return kind.FromString(reply)
     except DecodeError:
         return Failure(StatusCode.INTERNAL, f"the gateway's answer is not a {_name(kind)}")
+
+
+def _explain(failure: Failure, late: str) -> Failure:
+    """The failure; where grpc alone says that time is up, it is said in our words. A gateway that
+    gave up itself has said at which stage."""
+    is_late = failure.code == StatusCode.DEADLINE_EXCEEDED
+    if is_late and failure.message.startswith(LATE_IN_GRPCS_WORDS):
+        return replace(failure, message=late)
+    return failure
 
 
 def _name(kind: type[Message]) -> str:

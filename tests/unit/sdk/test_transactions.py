@@ -225,6 +225,21 @@ def test_each_step_has_a_deadline(fake: FakeGateway, connect: Connect, stream: b
         contract.submit("Echo", "x")
     for caught in (evaluated, endorsed, submitted, committed):
         assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
+    assert evaluated.value.message == "the gateway did not answer within 0.1 s"
+    assert endorsed.value.message == "the gateway did not answer within 0.1 s"
+    assert submitted.value.message == "no orderer accepted the transaction within 0.1 s"
+    assert committed.value.message == "no verdict on the transaction within 0.2 s"
+
+
+def test_a_gateway_that_gives_up_is_quoted(
+    fake: FakeGateway, connect: Connect, stream: bool
+) -> None:
+    words = "evaluate timeout expired"
+    contract = connect(stream=stream).get_network("mychannel").get_contract("basic")
+    fake.script("evaluate", Refuse(grpc.StatusCode.DEADLINE_EXCEEDED, words))
+    with pytest.raises(EvaluateError) as caught:
+        contract.evaluate("Echo", "x")
+    assert (caught.value.code, caught.value.message) == (StatusCode.DEADLINE_EXCEEDED, words)
 
 
 def test_a_step_may_have_a_deadline_of_its_own(fake: FakeGateway, contract: Contract) -> None:
