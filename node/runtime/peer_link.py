@@ -70,6 +70,8 @@ class PeerLink:
         self._unary: EndorserAsyncStub | None = None
         self._up = asyncio.Event()
         self._wanted = asyncio.Event()
+        self._tried = asyncio.Event()
+        """Set when the attempt that somebody waits for has succeeded or failed."""
 
     @property
     def is_up(self) -> bool:
@@ -108,6 +110,7 @@ class PeerLink:
         """The other peer has shown itself: if the link is down, connect now."""
         if not self.is_up:
             self._wanted.set()
+            self._tried.clear()
 
     def announce(self, announcements: Iterable[SignedAnnouncement]) -> None:
         """Tell the other peer, if it can be told now."""
@@ -121,13 +124,14 @@ class PeerLink:
             self.wake()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                    await self._up.wait()
+                    await self._tried.wait()
         if self._unary is not None:
             return await self._endorse_unary(self._unary, proposal)
         outbox = self._outbox
         if outbox is None:
             return unreachable(f"no connection to {self.endpoint}")
-        if len(self._open) >= OPEN_CALLS_MAX:
+        # Withdrawn calls leave their proposals in the outbox until the peer takes them.
+        if max(len(self._open), len(outbox)) >= OPEN_CALLS_MAX:
             return EndorserAnswer(error=f"too many open calls to {self.endpoint}")
         call_id = self._next_id
         self._next_id += 1
@@ -162,7 +166,7 @@ class PeerLink:
         hello = Hello(version=PROTOCOL_VERSION, software="tongban")
         await write(call, PeerFrame(hello=hello).SerializeToString())
         outbox = self._outbox = Outbox()
-        self._up.set()
+        self._set_up()
         self.announce(self._on_connected())
         writing = asyncio.create_task(_write(call, outbox))
         try:
@@ -174,12 +178,10 @@ class PeerLink:
             await asyncio.gather(writing, return_exceptions=True)
 
     async def _serve_foreign(self, channel: aio.Channel) -> None:
+        """Until the connection ends; the peer behind the next one may be of our kind."""
         self._unary = EndorserStub(channel)
-        self._up.set()
-        state = channel.get_state()
-        while state is not grpc.ChannelConnectivity.SHUTDOWN:
-            await channel.wait_for_state_change(state)
-            state = channel.get_state(try_to_connect=True)
+        self._set_up()
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
 
     async def _endorse_unary(
         self, stub: "EndorserAsyncStub", proposal: SignedProposal
@@ -207,8 +209,14 @@ class PeerLink:
         if future is not None and not future.done():
             future.set_result(answer)
 
+    def _set_up(self) -> None:
+        self._up.set()
+        self._tried.set()
+
     def _lose(self, reason: str) -> None:
         self._up.clear()
+        if not self._wanted.is_set():  # otherwise an attempt that began too early has failed
+            self._tried.set()
         self._outbox = None
         self._unary = None
         for future in self._open.values():
@@ -228,6 +236,8 @@ async def _write(call: ByteStream, outbox: Outbox[PeerMessage]) -> None:
 
 
 def _check_hello(frame: PeerFrame) -> None:
-    if frame.hello.version != PROTOCOL_VERSION:
-        found = frame.hello.version
-        raise MalformedMessage("PeerFrame", f"unknown protocol version {found}")
+    if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
+        raise MalformedMessage(
+            "PeerFrame",
+            f"expected a Hello of version {PROTOCOL_VERSION}, found version {frame.hello.version}",
+        )

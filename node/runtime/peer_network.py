@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grpc import aio
 
@@ -55,6 +55,8 @@ class OwnPeer:
     endorse: LocalEndorser
     presence: Callable[[], Mapping[str, ChannelPresence]]
     """What it can do now."""
+    height: Callable[[str], int]
+    """How many blocks of a channel it has now."""
 
 
 class PeerNetwork:
@@ -67,9 +69,11 @@ class PeerNetwork:
         self._local_endorser = own.endorse
         self._verify = verify
         self._presence = own.presence
+        self._height = own.height
         self._directory = PeerDirectory()
         self._signed: dict[bytes, SignedAnnouncement] = {}
         self._links: dict[str, tuple[PeerLink, asyncio.Task[None]]] = {}
+        self._seeds: set[str] = set()
         self._local = PeerRecord(
             own.endpoint, own.msp_id, own.signer.creator, time.time_ns(), sequence=0
         )
@@ -106,6 +110,7 @@ class PeerNetwork:
     def seed(self, endpoints: Iterable[str]) -> None:
         """Link to these peers, such as the anchor peers of a channel."""
         for endpoint in endpoints:
+            self._seeds.add(endpoint)
             self._link_to(endpoint)
 
     def known_announcements(self) -> list[SignedAnnouncement]:
@@ -123,8 +128,6 @@ class PeerNetwork:
                 link.announce(news)
 
     def _learn_one(self, signed: SignedAnnouncement) -> bool:
-        if signed.identity == self._local.identity:
-            return False
         known = self._signed.get(signed.identity)
         if known is not None and known.announcement == signed.announcement:
             return False
@@ -134,21 +137,42 @@ class PeerNetwork:
             self._verify(record.channels, signature)
         except (AccessDenied, TongbanError):
             return False
+        if record.identity == self._local.identity:
+            self._outlive(record)
+            return False
         if not self._directory.learn(record, time.monotonic()):
             return False
         self._signed[record.identity] = signed
         self._link_to(record.endpoint)
         return True
 
+    def _outlive(self, earlier: PeerRecord) -> None:
+        """Others know this peer from a life that they take for a later one, since its clock has
+        been set back: go beyond that."""
+        if earlier.endpoint == self._local.endpoint and earlier.is_newer_than(self._local):
+            self._local = replace(self._local, incarnation=earlier.incarnation + 1, sequence=0)
+            self.changed()
+
     def with_chaincode(self, channel_id: str, chaincode: str) -> list[PeerRecord]:
         now = time.monotonic()
-        peers = self._directory.with_chaincode(channel_id, chaincode, now)
+        peers = [
+            self._with_height_now(peer, channel_id)
+            for peer in self._directory.with_chaincode(channel_id, chaincode, now)
+        ]
         return by_preference(peers, channel_id, self._local.msp_id, self._local.endpoint)
+
+    def _with_height_now(self, peer: PeerRecord, channel_id: str) -> PeerRecord:
+        """What this peer last told the others of itself may be seconds old, and would put it
+        behind them (fabric internal/pkg/gateway/registry.go, channelMembers)."""
+        if peer.identity != self._local.identity:
+            return peer
+        chaincodes = peer.channels[channel_id].chaincodes
+        presence = ChannelPresence(self._height(channel_id), chaincodes)
+        return replace(peer, channels={channel_id: presence})
 
     def forget(self, peer: PeerRecord) -> None:
         if peer.identity != self._local.identity:
             self._directory.mark_unreachable(peer.identity)
-            self._signed.pop(peer.identity, None)
 
     async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
         if peer.identity == self._local.identity:
@@ -160,19 +184,24 @@ class PeerNetwork:
 
     def _announce(self) -> None:
         previous = self._local
-        self._local = PeerRecord(
-            previous.endpoint,
-            previous.msp_id,
-            previous.identity,
-            previous.incarnation,
-            previous.sequence + 1,
-            dict(self._presence()),
+        self._local = replace(
+            previous, sequence=previous.sequence + 1, channels=dict(self._presence())
         )
         self._directory.learn(self._local, time.monotonic())
+        self._tidy()
         signed = sign_announcement(self._local, self._signer)
         self._signed[self._local.identity] = signed
         for link in self.links:
             link.announce([signed])
+
+    def _tidy(self) -> None:
+        """Drop what belongs to peers that are forgotten or have moved."""
+        remembered = self._directory.remembered(time.monotonic())
+        identities = {record.identity for record in remembered}
+        self._signed = {key: value for key, value in self._signed.items() if key in identities}
+        wanted = self._seeds.union(record.endpoint for record in remembered)
+        for endpoint in [endpoint for endpoint in self._links if endpoint not in wanted]:
+            self._links.pop(endpoint)[1].cancel()
 
     def _link_to(self, endpoint: str) -> None:
         if endpoint == self._local.endpoint:
@@ -180,6 +209,7 @@ class PeerNetwork:
         if endpoint in self._links:
             self._links[endpoint][0].wake()
             return
+        self._tidy()
         link = PeerLink(endpoint, self._connect, self.known_announcements, self.learn)
         task = asyncio.get_running_loop().create_task(link.run())
         task.add_done_callback(self._link_ended)

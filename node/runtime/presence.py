@@ -27,6 +27,11 @@ class Presence:
     def now(self) -> dict[str, ChannelPresence]:
         return {channel.channel_id: self._on(channel) for channel in self._channels.all()}
 
+    def height(self, channel_id: str) -> int:
+        """How many blocks of the channel this peer has now."""
+        channel = self._channels.find(channel_id)
+        return 0 if channel is None else channel.height
+
     def _on(self, channel: Channel) -> ChannelPresence:
         chaincodes: dict[str, str] = {}
         with channel.snapshot() as state:

@@ -1,7 +1,8 @@
 """Which peers there are, what they can run and how far they are; decided from announcements.
 
 An announcement replaces an older one of the same peer: incarnation first, then sequence. A peer
-that has been silent for longer than PEER_SILENCE_SECONDS counts as gone. The clock is told.
+that has been silent for longer than PEER_SILENCE_SECONDS counts as gone, but is remembered for
+PEER_MEMORY_SECONDS, so that what it said earlier does not bring it back. The clock is told.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,12 @@ from dataclasses import dataclass, field
 PEER_SILENCE_SECONDS = 15.0
 """Three announcement intervals: one may be lost, and one may be late."""
 
+PEER_MEMORY_SECONDS = 300.0
+"""After so long a silence a peer may begin anew, even with a lower incarnation: its clock may have
+been set back."""
+
 PEERS_MAX = 1_000
-"""Peers that a directory holds; further ones are ignored."""
+"""Peers that a directory holds; further ones are ignored until some have been forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +54,57 @@ SYSTEM_CHAINCODES = frozenset({"_lifecycle", "cscc", "qscc", "lscc"})
 """Assumed on every peer (fabric internal/pkg/gateway/registry.go)."""
 
 
+@dataclass(slots=True)
+class _Entry:
+    record: PeerRecord
+    seen: float
+    """When the announcement came, in seconds."""
+    is_reachable: bool = True
+
+
 class PeerDirectory:
-    """Peers by identity, with the time of their last announcement in seconds."""
+    """Peers by identity, as their last announcements describe them."""
 
     def __init__(self) -> None:
-        self._peers: dict[bytes, tuple[PeerRecord, float]] = {}
+        self._peers: dict[bytes, _Entry] = {}
 
     def learn(self, record: PeerRecord, now: float) -> bool:
         """Take a verified announcement. Returns whether it was news, and so worth passing on."""
         known = self._peers.get(record.identity)
         if known is None:
             if len(self._peers) >= PEERS_MAX:
+                self._forget_silent(now)
+            if len(self._peers) >= PEERS_MAX:
                 return False
-        elif not record.is_newer_than(known[0]):
+        elif not record.is_newer_than(known.record) and not _is_forgotten(known, now):
             return False
-        self._peers[record.identity] = (record, now)
+        self._peers[record.identity] = _Entry(record, now)
         return True
 
     def mark_unreachable(self, identity: bytes) -> None:
-        """Forget a peer that could not be reached, until it announces itself again."""
-        self._peers.pop(identity, None)
+        """Leave out a peer that could not be reached, until it announces itself anew."""
+        known = self._peers.get(identity)
+        if known is not None:
+            known.is_reachable = False
 
     def live(self, now: float) -> list[PeerRecord]:
         return [
-            record for record, seen in self._peers.values() if now - seen <= PEER_SILENCE_SECONDS
+            entry.record
+            for entry in self._peers.values()
+            if entry.is_reachable and now - entry.seen <= PEER_SILENCE_SECONDS
         ]
+
+    def remembered(self, now: float) -> list[PeerRecord]:
+        """Peers that are live, and those that may return."""
+        self._forget_silent(now)
+        return [entry.record for entry in self._peers.values()]
+
+    def _forget_silent(self, now: float) -> None:
+        self._peers = {
+            identity: entry
+            for identity, entry in self._peers.items()
+            if not _is_forgotten(entry, now)
+        }
 
     def on_channel(self, channel_id: str, now: float) -> list[PeerRecord]:
         return [record for record in self.live(now) if channel_id in record.channels]
@@ -84,6 +115,10 @@ class PeerDirectory:
         if chaincode in SYSTEM_CHAINCODES:
             return peers
         return [peer for peer in peers if peer.can_run(channel_id, chaincode)]
+
+
+def _is_forgotten(entry: _Entry, now: float) -> bool:
+    return now - entry.seen > PEER_MEMORY_SECONDS
 
 
 def by_preference(

@@ -3,13 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongban.node.core.gateway.directory import (
-    PEER_SILENCE_SECONDS,
-    ChannelPresence,
-    PeerDirectory,
-    PeerRecord,
-    by_preference,
-)
+from tongban.node.core.gateway.directory import ChannelPresence, PeerRecord, by_preference
 from tongban.node.core.gateway.plan import EndorsementPlan
 
 
@@ -99,26 +93,6 @@ def test_a_plan_completes_exactly_when_the_healthy_peers_satisfy_a_layout(
         all(healthy.count(org) >= count for org, count in layout.items()) for layout in layouts
     )
     assert plan.is_complete == expected
-
-
-def test_newer_announcements_replace_older_ones_and_silence_removes_a_peer() -> None:
-    directory = PeerDirectory()
-    old = PeerRecord("a1", "A", b"a1", 1, 7, {"ch": ChannelPresence(5, {"cc": "1.0"})})
-    restarted = PeerRecord("a1", "A", b"a1", 2, 1, {"ch": ChannelPresence(9, {})})
-    assert directory.learn(restarted, now=0.0)
-    assert not directory.learn(old, now=1.0)
-    assert directory.with_chaincode("ch", "cc", now=1.0) == []
-    assert directory.with_chaincode("ch", "qscc", now=1.0) == [restarted]
-    assert directory.live(now=PEER_SILENCE_SECONDS + 0.1) == []
-
-
-def test_an_unreachable_peer_returns_with_its_next_announcement() -> None:
-    directory = PeerDirectory()
-    assert directory.learn(A1, now=0.0)
-    directory.mark_unreachable(A1.identity)
-    assert directory.live(0.0) == []
-    assert directory.learn(A1, now=0.5)
-    assert directory.live(0.5) == [A1]
 
 
 def test_the_own_organization_comes_first_then_the_higher_peer_then_oneself() -> None:
