@@ -6,7 +6,7 @@ disk. The ledger's writer thread does the waiting for the disk.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,6 +35,10 @@ from tongban.protos.transientstore_pb2 import TxPvtReadWriteSetWithConfigInfo
 EVENTS_OF_BLOCKS_MAX = 64
 """Blocks whose events stay in memory, since many clients read the newest ones."""
 
+EVENTS_BYTES_MAX = 256 * 1024
+"""Bytes of the events of one block that stay in memory; larger ones are read from the block again,
+so that no channel's events take more than 16 MiB."""
+
 LAYOUTS_MAX = 1_024
 """Interests whose layouts stay in memory. Most calls of a chaincode have the same few."""
 
@@ -61,7 +65,7 @@ class Channel:
         self._ledger = ledger
         self._processor = processor
         self._writer = ThreadPoolExecutor(1, f"ledger-{channel_id}")
-        self._events: LruCache[int, list[ChaincodeEvent]] = LruCache(EVENTS_OF_BLOCKS_MAX)
+        self._events: LruCache[int, Sequence[ChaincodeEvent]] = LruCache(EVENTS_OF_BLOCKS_MAX)
         self._layouts = _no_layouts()
         self._on_committed: list[OnCommitted] = []
         self._orderers: OrderingRoute | None = None
@@ -130,7 +134,7 @@ class Channel:
             )
         if commit.config is not None or LIFECYCLE_NAMESPACE in commit.updates.values:
             self._layouts = _no_layouts()
-        self._events.put(number, chaincode_events(processed.block, commit.flags))
+        self._keep_events(number, chaincode_events(processed.block, commit.flags))
         self.blocks.advance(number, commit.block)
         self.feed.publish(number, zip(commit.tx_ids, commit.flags, strict=True))
         for call in self._on_committed:
@@ -154,9 +158,10 @@ class Channel:
     def find_block_num(self, header_hash: bytes) -> int | None:
         return self._ledger.find_block_num(header_hash)
 
-    def find_block_of(self, tx_id: str) -> int | None:
+    def find_position(self, tx_id: str) -> tuple[int, int] | None:
+        """Block and place in the block of a committed transaction."""
         found = self._ledger.find_transaction(tx_id)
-        return None if found is None else found.block_num
+        return None if found is None else (found.block_num, found.tx_num)
 
     def get_block(self, number: int) -> bytes:
         return self.blocks.find_recent_block(number) or self._ledger.get_block(number)
@@ -192,17 +197,26 @@ class Channel:
         self.feed.unsubscribe(tx_id, verdict)
 
     async def wait_for_block(self, number: int) -> None:
-        await self.blocks.wait_for(number)
+        while number >= self.height and not self.blocks.is_closed:
+            await self.blocks.wait_for(number)
         if self.blocks.is_closed:
             raise ShuttingDown("the node is shutting down")
 
-    def chaincode_events(self, number: int) -> list[ChaincodeEvent]:
+    async def chaincode_events(self, number: int) -> Sequence[ChaincodeEvent]:
+        """Events of the valid transactions of a committed block, in block order."""
         found = self._events.find(number)
         if found is None:
-            block = parse_block(self.get_block(number))
-            found = chaincode_events(block, block.flags)
-            self._events.put(number, found)
+            found = await asyncio.to_thread(self._read_events, number)
+            self._keep_events(number, found)
         return found
+
+    def _read_events(self, number: int) -> Sequence[ChaincodeEvent]:
+        block = parse_block(self._ledger.get_block(number))
+        return chaincode_events(block, block.flags)
+
+    def _keep_events(self, number: int, events: Sequence[ChaincodeEvent]) -> None:
+        if sum(event.ByteSize() for event in events) <= EVENTS_BYTES_MAX:
+            self._events.put(number, events)
 
     def close(self) -> None:
         """Sessions end and the ledger is closed after what it is writing."""

@@ -123,7 +123,9 @@ class GatewayLimits(Section):
     stream_calls_max: int = Field(default=8_192, ge=1)
     """Requests that all applications together may have open on their streams."""
     endorse_seconds_max: float = Field(default=30.0, gt=0)
+    """How long one endorser may take; then another one is asked."""
     broadcast_seconds_max: float = Field(default=30.0, gt=0)
+    """How long one orderer may take; then another one is asked."""
 
 
 class ContractLimits(Section):

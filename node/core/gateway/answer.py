@@ -7,12 +7,14 @@ take the peer from everybody else. Only one that cannot be reached is left alone
 itself.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tongban.node.core.gateway.errors import Code
 from tongban.protos import proposal_pb2, proposal_response_pb2
 from tongban.protos.codec import parse
+from tongban.protos.errors import TongbanError
 
 
 class EndorserAnswer(NamedTuple):
@@ -60,7 +62,9 @@ def result_of(response: proposal_response_pb2.ProposalResponse) -> proposal_resp
     result = proposal_response_pb2.Response()
     result.CopyFrom(response.response)
     if response.payload:
-        outer = parse(proposal_response_pb2.ProposalResponsePayload, response.payload)
-        action = parse(proposal_pb2.ChaincodeAction, outer.extension)
-        result.payload = action.response.payload
+        # What cannot be read was not made by a peer of ours; the outer response stands then.
+        with contextlib.suppress(TongbanError):
+            outer = parse(proposal_response_pb2.ProposalResponsePayload, response.payload)
+            action = parse(proposal_pb2.ChaincodeAction, outer.extension)
+            result.payload = action.response.payload
     return result

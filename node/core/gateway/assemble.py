@@ -4,7 +4,7 @@ Header bytes and the endorsed payload travel verbatim; the transient map is left
 (fabric protoutil/txutils.go, internal/pkg/gateway/submit.go).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tongban.protos import common_pb2, proposal_pb2, transaction_pb2
 from tongban.protos.codec import parse
@@ -23,6 +23,20 @@ def distinct_endorsements(endorsements: Iterable[Endorsement]) -> list[Endorseme
     for endorsement in endorsements:
         first.setdefault(endorsement.endorser, endorsement)
     return list(first.values())
+
+
+def needed_endorsements(
+    layout: Mapping[str, int], endorsements: Iterable[tuple[str, Endorsement]]
+) -> list[Endorsement]:
+    """As many of each organization as the layout asks for, in the order given; each comes with its
+    organization's MSP id. Others are left out: every peer would have to verify them."""
+    lacking = dict(layout)
+    needed: list[Endorsement] = []
+    for msp_id, endorsement in endorsements:
+        if lacking.get(msp_id, 0) > 0:
+            lacking[msp_id] -= 1
+            needed.append(endorsement)
+    return needed
 
 
 def build_transaction_payload(

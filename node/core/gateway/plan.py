@@ -39,6 +39,11 @@ class EndorsementPlan:
         """Whether the layout at hand has all its endorsements."""
         return self.is_possible and not self._lacking(self._layouts[0])
 
+    @property
+    def layout(self) -> Layout:
+        """The layout at hand."""
+        return self._layouts[0]
+
     def prefer(self, organization: str) -> None:
         """Try layouts that need this organization before the others."""
         self._layouts.sort(key=lambda layout: organization not in layout)

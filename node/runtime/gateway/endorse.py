@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Sequence
 
 from tongban.node.core.gateway.answer import EndorserAnswer, classify
-from tongban.node.core.gateway.assemble import build_transaction_payload
+from tongban.node.core.gateway.assemble import build_transaction_payload, needed_endorsements
 from tongban.node.core.gateway.difference import explain_mismatch
 from tongban.node.core.gateway.directory import PeerRecord
 from tongban.node.core.gateway.errors import Code, GatewayError, NodeError
 from tongban.node.core.gateway.plan import EndorsementPlan, Layout
 from tongban.node.core.gateway.request import ProposalFacts
+from tongban.node.runtime.gateway.ask import ask
 from tongban.node.runtime.gateway.ports import Endorsers, GatewayChannel
 from tongban.protos.common_pb2 import Envelope
 from tongban.protos.proposal_response_pb2 import (
@@ -35,13 +36,21 @@ NO_LOCAL_ENDORSER = (
 class Endorsing:
     """One Endorse call from beginning to end."""
 
-    def __init__(self, facts: ProposalFacts, channel: GatewayChannel, endorsers: Endorsers) -> None:
+    def __init__(
+        self,
+        facts: ProposalFacts,
+        channel: GatewayChannel,
+        endorsers: Endorsers,
+        limit: float | None,
+    ) -> None:
+        """One endorser may take ``limit`` seconds, any time if that is None."""
         self._facts = facts
+        self._limit = limit
         self._channel = channel
         self._endorsers = endorsers
         self._payload: bytes | None = None
         self._payload_msp_id = ""
-        self._endorsements: list[Endorsement] = []
+        self._endorsements: list[tuple[str, Endorsement]] = []
         self._errors: list[NodeError] = []
         self.stage = "collecting first endorsement"
 
@@ -60,7 +69,8 @@ class Endorsing:
         await self._collect(plan)
         if not plan.is_complete or self._payload is None:
             raise GatewayError(Code.ABORTED, NOT_ENOUGH, self._errors)
-        payload = build_transaction_payload(self._facts.proposal, self._payload, self._endorsements)
+        endorsements = needed_endorsements(plan.layout, self._endorsements)
+        payload = build_transaction_payload(self._facts.proposal, self._payload, endorsements)
         return Envelope(payload=payload)
 
     def _peers(self) -> list[PeerRecord]:
@@ -123,7 +133,7 @@ class Endorsing:
 
     async def _ask_first(self, candidates: list[PeerRecord]) -> tuple[PeerRecord, ProposalResponse]:
         for peer in candidates:
-            answer = await self._endorsers.call(peer, self._facts.signed)
+            answer = await self._ask(peer)
             if not self._note_failure(peer, answer) and answer.response is not None:
                 self._errors.clear()
                 return peer, answer.response
@@ -134,14 +144,16 @@ class Endorsing:
         try:
             while plan.is_possible and not plan.is_complete:
                 for peer in plan.next_peers():
-                    call = self._endorsers.call(peer, self._facts.signed)
-                    running[asyncio.create_task(call)] = peer
+                    running[asyncio.create_task(self._ask(peer))] = peer
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     self._take(plan, running.pop(task), task.result())
         finally:
             for task in running:
                 task.cancel()
+
+    async def _ask(self, peer: PeerRecord) -> EndorserAnswer:
+        return await ask(self._endorsers, peer, self._facts.signed, self._limit)
 
     def _take(self, plan: EndorsementPlan, peer: PeerRecord, answer: EndorserAnswer) -> None:
         if self._note_failure(peer, answer) or answer.response is None:
@@ -157,7 +169,7 @@ class Endorsing:
             self._errors.append(NodeError(peer.endpoint, peer.msp_id, text))
             plan.mark_failed(peer)
             return
-        self._endorsements.append(response.endorsement)
+        self._endorsements.append((peer.msp_id, response.endorsement))
         plan.mark_endorsed(peer)
 
     def _note_failure(self, peer: PeerRecord, answer: EndorserAnswer) -> bool:

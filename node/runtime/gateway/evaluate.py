@@ -7,14 +7,15 @@ from tongban.node.core.gateway.answer import classify, result_of
 from tongban.node.core.gateway.directory import PeerRecord
 from tongban.node.core.gateway.errors import Code, GatewayError, NodeError
 from tongban.node.core.gateway.request import ProposalFacts
+from tongban.node.runtime.gateway.ask import ask
 from tongban.node.runtime.gateway.ports import Endorsers
 from tongban.protos.proposal_response_pb2 import Response
 
 
 async def evaluate(
-    facts: ProposalFacts, endorsers: Endorsers, organizations: Sequence[str]
+    facts: ProposalFacts, endorsers: Endorsers, organizations: Sequence[str], limit: float | None
 ) -> Response:
-    """The first answer that a suitable peer gives.
+    """The first answer that a suitable peer gives; each may take ``limit`` seconds.
 
     Raises:
         GatewayError: the contract refused, or no peer could answer.
@@ -22,7 +23,7 @@ async def evaluate(
     errors: list[NodeError] = []
     code = Code.UNAVAILABLE
     for peer in _candidates(facts, endorsers, organizations):
-        answer = await endorsers.call(peer, facts.signed)
+        answer = await ask(endorsers, peer, facts.signed, limit)
         failure = classify(answer)
         if failure is None and answer.response is not None:
             return result_of(answer.response)

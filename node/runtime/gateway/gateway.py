@@ -19,7 +19,7 @@ from tongban.node.runtime.commits import CommitStatus
 from tongban.node.runtime.gateway.endorse import Endorsing
 from tongban.node.runtime.gateway.evaluate import evaluate
 from tongban.node.runtime.gateway.events import chaincode_events, start_block
-from tongban.node.runtime.gateway.ports import Endorsers, GatewayChannel
+from tongban.node.runtime.gateway.ports import Endorsers, GatewayChannel, GatewaySeconds
 from tongban.node.runtime.gateway.submit import submit
 from tongban.protos import gateway_pb2
 from tongban.protos.codec import parse
@@ -35,8 +35,14 @@ core/policy/policy.go)."""
 class Gateway:
     """Serves applications on all channels of this peer."""
 
-    def __init__(self, channels: Callable[[str], GatewayChannel], endorsers: Endorsers) -> None:
+    def __init__(
+        self,
+        channels: Callable[[str], GatewayChannel],
+        endorsers: Endorsers,
+        seconds: GatewaySeconds = GatewaySeconds(),  # noqa: B008, it cannot change
+    ) -> None:
         """``channels`` raises UnknownChannel for a channel this peer has not joined."""
+        self._seconds = seconds
         self._channels = channels
         self._endorsers = endorsers
 
@@ -46,7 +52,9 @@ class Gateway:
         facts = read_for_endorse(request.proposed_transaction)
         refusal = undefined_chaincode(facts.chaincode, facts.channel_id)
         channel = self._channel(facts.channel_id, refusal)
-        endorsing = Endorsing(facts, channel, self._endorsers)
+        endorsing = Endorsing(
+            facts, channel, self._endorsers, _limit(self._seconds.endorse, deadline)
+        )
         try:
             async with asyncio.timeout(deadline):
                 envelope = await endorsing.run(request.endorsing_organizations)
@@ -61,9 +69,10 @@ class Gateway:
         facts = read_for_evaluate(request.proposed_transaction)
         text = NO_CONFIG.format(facts.channel_id)
         self._channel(facts.channel_id, GatewayError(Code.UNAVAILABLE, text))
+        limit = _limit(self._seconds.endorse, deadline)
         try:
             async with asyncio.timeout(deadline):
-                result = await evaluate(facts, self._endorsers, request.target_organizations)
+                result = await evaluate(facts, self._endorsers, request.target_organizations, limit)
         except TimeoutError:
             raise GatewayError(Code.DEADLINE_EXCEEDED, "evaluate timeout expired") from None
         return gateway_pb2.EvaluateResponse(result=result)
@@ -71,14 +80,12 @@ class Gateway:
     async def submit(
         self, request: gateway_pb2.SubmitRequest, deadline: float | None = None
     ) -> gateway_pb2.SubmitResponse:
-        if not request.HasField("prepared_transaction"):
-            raise GatewayError(Code.INVALID_ARGUMENT, "a prepared transaction is required")
-        if not request.prepared_transaction.signature:
-            raise GatewayError(Code.INVALID_ARGUMENT, "prepared transaction must be signed")
+        _check_prepared(request)
         channel = self._writable(request.channel_id)
+        limit = _limit(self._seconds.broadcast, deadline)
         try:
             async with asyncio.timeout(deadline):
-                await submit(request.prepared_transaction, channel, deadline)
+                await submit(request.prepared_transaction, channel, limit)
         except TimeoutError:
             text = "submit timeout expired while broadcasting to ordering service"
             raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
@@ -109,6 +116,7 @@ class Gateway:
     ) -> gateway_pb2.CommitStatusResponse:
         """The verdict, for whoever handed the envelope in; that its creator may write was for the
         orderer to check. ``on_accepted`` is called when an orderer has accepted it."""
+        _check_prepared(request)
         channel_id, tx_id = read_envelope_id(request.prepared_transaction)
         channel = self._writable(channel_id)
         ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
@@ -167,6 +175,19 @@ class Gateway:
         except AccessDenied as error:
             raise GatewayError(Code.PERMISSION_DENIED, str(error)) from None
         return channel
+
+
+def _check_prepared(request: gateway_pb2.SubmitRequest) -> None:
+    if not request.HasField("prepared_transaction"):
+        raise GatewayError(Code.INVALID_ARGUMENT, "a prepared transaction is required")
+    if not request.prepared_transaction.signature:
+        raise GatewayError(Code.INVALID_ARGUMENT, "prepared transaction must be signed")
+
+
+def _limit(seconds: float, deadline: float | None) -> float | None:
+    """How long one of several nodes may take; no limit of its own where the whole call's deadline
+    comes first."""
+    return None if deadline is not None and deadline <= seconds else seconds
 
 
 M = TypeVar("M", bound=Message)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import PeerRecord
@@ -14,6 +14,14 @@ from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
 from tongban.protos.common_pb2 import Envelope
 from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.proposal_response_pb2 import ChaincodeInterest
+
+
+class GatewaySeconds(NamedTuple):
+    """How long others may take to answer; then the next one is asked. The values are Fabric's
+    (sampleconfig/core.yaml, endorsementTimeout and broadcastTimeout)."""
+
+    endorse: float = 30.0
+    broadcast: float = 30.0
 
 
 class Endorsers(Protocol):
@@ -84,12 +92,14 @@ class GatewayChannel(Protocol):
 
     def unsubscribe(self, tx_id: str, verdict: asyncio.Future[CommitStatus]) -> None: ...
 
-    def find_block_of(self, tx_id: str) -> int | None: ...
+    def find_position(self, tx_id: str) -> tuple[int, int] | None:
+        """Block and place in the block of a committed transaction."""
+        ...
 
     async def wait_for_block(self, number: int) -> None:
         """Returns when the block is committed."""
         ...
 
-    def chaincode_events(self, number: int) -> list[ChaincodeEvent]:
+    async def chaincode_events(self, number: int) -> Sequence[ChaincodeEvent]:
         """Events of all valid transactions of a committed block, in block order."""
         ...
