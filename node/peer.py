@@ -37,6 +37,7 @@ from tongban.node.runtime.deliverer import DeliveredChannel, Deliverer, DeliverR
 from tongban.node.runtime.dialing import Dialer
 from tongban.node.runtime.endorser import Endorser, EndorserOptions
 from tongban.node.runtime.gateway.gateway import Gateway
+from tongban.node.runtime.gateway.ports import GatewaySeconds
 from tongban.node.runtime.health import watch_disk
 from tongban.node.runtime.log import LogSpec, start_log
 from tongban.node.runtime.metrics import Metrics
@@ -93,7 +94,9 @@ class Peer:
         self._host = WorkerHost(self._find_package, _worker_settings(config))
         self._endorser = self._make_endorser()
         self._network = self._make_network()
-        self._gateway = Gateway(self._channels.get, self._network)
+        limits = config.gateway
+        seconds = GatewaySeconds(limits.endorse_seconds_max, limits.broadcast_seconds_max)
+        self._gateway = Gateway(self._channels.get, self._network, seconds)
         tls = read_server_tls(config.tls) if config.tls else None
         self._server = RpcServer(config.listen, tls, self._supervisor, _concurrency(config))
         self._register()
@@ -160,12 +163,14 @@ class Peer:
         def verify(channel_ids: Iterable[str], signed: SignedBy) -> None:
             check_peer(self._channels, self._verifier, channel_ids, signed)
 
+        presence = Presence(self._channels, self._packages, self._config.msp.id)
         own = OwnPeer(
             self._config.external_endpoint,
             self._config.msp.id,
             self._signer,
             self._endorse_locally,
-            Presence(self._channels, self._packages, self._config.msp.id).now,
+            presence.now,
+            presence.height,
         )
         return PeerNetwork(own, self._dialer.connect, verify)
 

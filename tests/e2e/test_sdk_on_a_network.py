@@ -148,7 +148,8 @@ def sign_digest(clients: Clients, digest: bytes) -> bytes:
 
 
 def unsigning(clients: Clients) -> Identity:
-    return clients.identity().identity
+    identity: Identity = clients.identity().identity
+    return identity
 
 
 def test_a_transaction_is_signed_outside_at_every_step(clients: Clients, basic: Contract) -> None:
