@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tongban.node.core.errors import Overloaded
+from tongban.node.core.errors import Overloaded, ShuttingDown
 
 WAITERS_MAX = 100_000
 """Calls that may wait for transactions at once on a channel; each costs a few hundred bytes."""
@@ -26,13 +26,17 @@ class CommitFeed:
     def __init__(self) -> None:
         self._waiting: dict[str, list[asyncio.Future[CommitStatus]]] = {}
         self._waiting_count = 0
+        self._closed = False
 
     def subscribe(self, tx_id: str) -> asyncio.Future[CommitStatus]:
         """A future of the transaction's verdict. Give it back with :meth:`unsubscribe`.
 
         Raises:
             Overloaded: too many wait already.
+            ShuttingDown: nothing more will be published.
         """
+        if self._closed:
+            raise _shutting_down()
         if self._waiting_count >= WAITERS_MAX:
             raise Overloaded("commit status", WAITERS_MAX)
         future: asyncio.Future[CommitStatus] = asyncio.get_running_loop().create_future()
@@ -59,3 +63,15 @@ class CommitFeed:
                 self._waiting_count -= 1
                 if not future.done():
                     future.set_result(CommitStatus(code, number))
+
+    def close(self) -> None:
+        """Whoever still waits is told that the node is shutting down."""
+        self._closed = True
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(_shutting_down())
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("the node is shutting down; ask for the commit status when it is back")

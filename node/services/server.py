@@ -16,8 +16,9 @@ from tongban.node.runtime.operations import ListenFailed
 from tongban.node.services.guard import CONCURRENCY_LIMITS, CallGuard
 from tongban.protos.limits import GRPC_OPTIONS, SERVER_KEEPALIVE_OPTIONS
 
-DRAIN_SECONDS_MAX = 10.0
-"""How long calls in flight may take to finish when the node stops."""
+DRAIN_SECONDS_MAX = 8.0
+"""How long calls in flight may take to finish when the node stops; what follows fits into what the
+supervisor leaves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from tongban.node.core.errors import ShuttingDown
 from tongban.node.runtime.commits import CommitFeed, CommitStatus
 
 
@@ -25,5 +28,20 @@ def test_a_call_that_gave_up_is_forgotten() -> None:
         feed.unsubscribe("a", future)
         feed.publish(0, [("a", 0)])
         assert not future.done()
+
+    asyncio.run(scenario())
+
+
+def test_when_the_node_stops_nobody_is_left_waiting() -> None:
+    async def scenario() -> None:
+        feed = CommitFeed()
+        told, waiting = feed.subscribe("a"), feed.subscribe("b")
+        feed.publish(4, [("a", 0)])
+        feed.close()
+        assert told.result() == CommitStatus(0, 4)
+        with pytest.raises(ShuttingDown):
+            await waiting
+        with pytest.raises(ShuttingDown):
+            feed.subscribe("c")
 
     asyncio.run(scenario())
