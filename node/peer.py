@@ -72,6 +72,10 @@ EXIT_REFUSED = 1
 VERIFY_THREADS = 2
 """Threads that check the signatures of a block; the library lets go of the interpreter lock."""
 
+VERDICT_SECONDS_MAX = 4.0
+"""How long a stopping peer waits for blocks with what was submitted; longer than a batch waits. Who
+asks for the verdict on anything else is told to ask again."""
+
 _log = logging.getLogger("tongban.node.peer")
 
 
@@ -130,8 +134,10 @@ class Peer:
         return code
 
     async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
         for channel in self._channels.all():
             channel.blocks.close()
+            loop.call_later(VERDICT_SECONDS_MAX, channel.feed.close)
         await self._server.drain()
         await self._host.close()
         for task in self._tasks:
@@ -233,14 +239,15 @@ class Peer:
         follower = BlockFollower(following)
         watch_follower(self._operations, channel.channel_id, follower)
         self._tasks.append(self._supervisor.start(f"follow {channel.channel_id}", follower.run()))
-        self._network.seed(_anchors(channel.config))
+        self._network.seed(channel.channel_id, _anchors(channel.config))
         self._network.changed()
 
     def _on_committed(self, processed: ProcessedBlock) -> None:
         if LIFECYCLE_NAMESPACE in processed.commit.updates.values:
             self._network.changed()
         if processed.commit.config is not None:
-            self._network.seed(_anchors(processed.verdict.channel))
+            config = processed.verdict.channel
+            self._network.seed(config.channel_id, _anchors(config))
 
     def _register(self) -> None:
         self._delivered: dict[str, DeliveredChannel] = {}
@@ -303,12 +310,13 @@ class Peer:
         return metrics
 
 
-def _anchors(config: ChannelConfig) -> list[str]:
-    return [
-        f"{anchor.host}:{anchor.port}"
+def _anchors(config: ChannelConfig) -> dict[str, str]:
+    """MSP ids of the channel's anchor peers by endpoint."""
+    return {
+        str(anchor): org.mspid
         for org in config.application_orgs.values()
         for anchor in org.anchor_peers
-    ]
+    }
 
 
 def _concurrency(config: PeerConfig) -> dict[str, int]:
