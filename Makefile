@@ -4,7 +4,7 @@ SHELL := /bin/bash
 #   setup        a virtual environment in .venv with everything needed for development
 #   proto        generate the code beside protos/*.proto      proto-check   prove that it is fresh
 #   fmt          format            lint   check style         types   mypy --strict
-#   check        proto-check, lint, types, fast tests         test    all tests
+#   check        proto-check, lint, types, fast tests         test    all tests, the fast ones first
 #   demo         start departments, transfer properties       bench   print performance
 #   clean        remove what was built
 
@@ -69,14 +69,18 @@ fast: setup
 
 check: proto-check lint types fast
 
+# What is quick to fail runs first.
 test: setup
-	$(BIN)/python -P -m pytest -q tests
+	@started=$$SECONDS; \
+	$(BIN)/python -P -m pytest -q -m 'not slow' tests && \
+	$(BIN)/python -P -m pytest -q -m slow tests && \
+	echo "all tests passed in $$((SECONDS - started)) s"
 
 demo: setup
 	$(BIN)/tongban demo $(if $(CASES),--cases $(CASES),)
 
 bench: setup
-	$(BIN)/python -P -m tests.bench
+	$(PY) -m tests.bench
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .tongban
