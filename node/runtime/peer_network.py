@@ -73,7 +73,7 @@ class PeerNetwork:
         self._directory = PeerDirectory()
         self._signed: dict[bytes, SignedAnnouncement] = {}
         self._links: dict[str, tuple[PeerLink, asyncio.Task[None]]] = {}
-        self._seeds: set[str] = set()
+        self._anchors: dict[str, dict[str, str]] = {}
         self._local = PeerRecord(
             own.endpoint, own.msp_id, own.signer.creator, time.time_ns(), sequence=0
         )
@@ -107,10 +107,10 @@ class PeerNetwork:
         """Something that other peers want to know is different now; tell them soon."""
         self._changed.set()
 
-    def seed(self, endpoints: Iterable[str]) -> None:
-        """Link to these peers, such as the anchor peers of a channel."""
-        for endpoint in endpoints:
-            self._seeds.add(endpoint)
+    def seed(self, channel_id: str, anchors: Mapping[str, str]) -> None:
+        """Link to the anchor peers that a channel names now: MSP ids by endpoint."""
+        self._anchors[channel_id] = dict(anchors)
+        for endpoint in anchors:
             self._link_to(endpoint)
 
     def known_announcements(self) -> list[SignedAnnouncement]:
@@ -159,7 +159,17 @@ class PeerNetwork:
             self._with_height_now(peer, channel_id)
             for peer in self._directory.with_chaincode(channel_id, chaincode, now)
         ]
-        return by_preference(peers, channel_id, self._local.msp_id, self._local.endpoint)
+        known = by_preference(peers, channel_id, self._local.msp_id, self._local.endpoint)
+        return [*known, *self._foreign_anchors(channel_id)]
+
+    def _foreign_anchors(self, channel_id: str) -> list[PeerRecord]:
+        """Anchor peers that do not speak our stream and so cannot say what they run. They are
+        tried last; one without the chaincode says so and is passed over."""
+        return [
+            PeerRecord(endpoint, msp_id, endpoint.encode(), incarnation=0, sequence=0)
+            for endpoint, msp_id in self._anchors.get(channel_id, {}).items()
+            if (link := self._links.get(endpoint)) is not None and link[0].is_foreign
+        ]
 
     def _with_height_now(self, peer: PeerRecord, channel_id: str) -> PeerRecord:
         """What this peer last told the others of itself may be seconds old, and would put it
@@ -199,7 +209,8 @@ class PeerNetwork:
         remembered = self._directory.remembered(time.monotonic())
         identities = {record.identity for record in remembered}
         self._signed = {key: value for key, value in self._signed.items() if key in identities}
-        wanted = self._seeds.union(record.endpoint for record in remembered)
+        wanted = {endpoint for anchors in self._anchors.values() for endpoint in anchors}
+        wanted.update(record.endpoint for record in remembered)
         for endpoint in [endpoint for endpoint in self._links if endpoint not in wanted]:
             self._links.pop(endpoint)[1].cancel()
 
