@@ -78,6 +78,9 @@ def demo(cases_file: Path, directory: Path, keep: bool) -> None:
     report = Report(endings, triggered, peers, time.monotonic() - started)
     report.write(layout.root / "report.json")
     _show(report, layout)
+    if keep:
+        status = f"tongban network status --dir {directory}"
+        say(text(f"the network is still up: {status}", f"网络保持运行: {status}"))
     if report.wrong or not report.are_peers_equal:
         sys.exit(1)
 

@@ -31,7 +31,7 @@ from tongban.sdk import Timeouts
 ITEM: Final = ImplementationCode("12110108HDT000012G4000120042000")
 """The registry's item; case numbers are built on it."""
 
-AT_ONCE: Final = 24
+AT_ONCE: Final = 12
 """Cases under way: what two cores serve without making anybody wait long."""
 
 WORKER_SECONDS_MAX: Final = 60.0
@@ -129,8 +129,16 @@ async def _run_all(
         return
     with _worker(place) as told:
         await _book_in_absence(place, offices, absent, say)
-        waiting = {run.journey.case.id for run in absent if _waits(run)}
-        await _until_followed(told, len(waiting))
+        waiting = sum(map(_waits, absent))
+        say(
+            f"{waiting} electricity transfers wait on the ledger",
+            f"{waiting} 件用电过户暂缓，记于账本",
+        )
+        tries = await _until_followed(told, waiting)
+        say(
+            f"the supplier's worker has run them ({tries} tries)",
+            f"供电公司恢复后已补办（尝试 {tries} 次）",
+        )
     await asyncio.gather(*map(ending, absent))
 
 
@@ -178,11 +186,14 @@ def _worker(place: Place) -> Iterator["asyncio.Queue[Attempt]"]:
             thread.join(timeout=WORKER_SECONDS_MAX)
 
 
-async def _until_followed(told: "asyncio.Queue[Attempt]", expected: int) -> None:
-    """The worker has run so many reactions."""
+async def _until_followed(told: "asyncio.Queue[Attempt]", expected: int) -> int:
+    """The worker has run so many reactions; returns after how many attempts."""
     done: set[str] = set()
+    tries = 0
     async with asyncio.timeout(WORKER_SECONDS_MAX):
         while len(done) < expected:
             attempt = await told.get()
+            tries += 1
             if attempt.result is not Result.FAILED:
                 done.add(attempt.id)
+    return tries

@@ -71,6 +71,16 @@ def test_every_peers_ledger_passes_verification(demo: DemoRun) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_court_record_needs_the_court_and_all_three_witnesses(demo: DemoRun) -> None:
+    two = demo.probes["two witnesses"]
+    assert two.status == 1 and "ENDORSEMENT_POLICY_FAILURE" in two.err, two
+    registry = demo.probes["the registry"]
+    assert registry.status == 1 and "ACCESS_DENIED" in registry.err, registry
+    court = demo.probes["the court"]
+    assert court.status == 0, court
+    assert court.out.count("CF-7") == 1, "what was refused before had left nothing"
+
+
 def test_a_case_that_ends_otherwise_is_exit_status_one(tmp_path: Path) -> None:
     changed = {"outcome": "registered-only", "registration": "办结"}
     cases = ["normal-001", "declined-001"]

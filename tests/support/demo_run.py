@@ -51,6 +51,8 @@ class DemoRun:
     cases: list[DemoCase]
     operations: dict[str, bytes]
     """What the nodes told of themselves while they were up, by node and path."""
+    probes: dict[str, Done]
+    """What came of trying to get around the rules, after the report was written."""
 
     @property
     def report(self) -> Any:
@@ -77,11 +79,31 @@ def run_demo(folder: Path, ids: Sequence[str] = ONE_OF_EACH) -> Iterator[DemoRun
     root = folder / "demo"
     command = Command(folder)
     done = command("demo", "--cases", str(file), "--dir", str(root), "--keep")
+    assert (root / "report.json").exists(), done.out + done.err
     try:
         operations = _ask_nodes(root)
+        probes = _probe(command, root, load_cases(file))
     finally:
         command("network", "down", "--dir", str(root))
-    yield DemoRun(done, root, load_cases(file), operations)
+    yield DemoRun(done, root, load_cases(file), operations, probes)
+
+
+def _probe(command: Command, root: Path, cases: list[DemoCase]) -> dict[str, Done]:
+    """Court records with fewer witnesses than their keys ask for, and by others than the court."""
+    unit = next(case.unit for case in cases if case.id == "declined-001")
+    order = (unit, "CF-7", "11110108HDT00008XE", "2099-01-01T00:00:00Z")
+
+    def seize(who: str, *endorsers: str) -> Done:
+        named = [word for msp_id in endorsers for word in ("--endorse", msp_id)]
+        function = "Authorities:seize"
+        call = ("submit", "haidian", "property", function, *order, "--as", who, *named)
+        return command(*call, "--dir", str(root))
+
+    return {
+        "two witnesses": seize("Court/judge", "RegistryMSP", "BureauMSP"),
+        "the registry": seize("Registry/registrar"),
+        "the court": seize("Court/judge"),
+    }
 
 
 def _ask_nodes(root: Path) -> dict[str, bytes]:
