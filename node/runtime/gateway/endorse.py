@@ -6,9 +6,9 @@ once. All payloads must be equal, byte for byte.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
-from tongban.node.core.gateway.answer import EndorserAnswer, classify
+from tongban.node.core.gateway.answer import EndorserAnswer, Failure, classify
 from tongban.node.core.gateway.assemble import build_transaction_payload, needed_endorsements
 from tongban.node.core.gateway.difference import explain_mismatch
 from tongban.node.core.gateway.directory import PeerRecord
@@ -86,7 +86,7 @@ class Endorsing:
         return EndorsementPlan([dict.fromkeys(organizations, 1)], peers)
 
     async def _plan_from_first_endorser(self) -> EndorsementPlan:
-        first, response = await self._ask_first(self._first_candidates())
+        first, response = await self._ask_first()
         interest = response.interest
         if not interest.chaincodes:
             interest = self._plain_interest()
@@ -131,12 +131,31 @@ class Endorsing:
         wanted = {peer.msp_id for peer in plan.next_peers()}
         return [peer for peer in peers if peer.msp_id in wanted]
 
-    async def _ask_first(self, candidates: list[PeerRecord]) -> tuple[PeerRecord, ProposalResponse]:
-        for peer in candidates:
-            answer = await self._ask(peer)
-            if not self._note_failure(peer, answer) and answer.response is not None:
-                self._errors.clear()
-                return peer, answer.response
+    def _next_candidates(self, asked: Container[bytes]) -> list[PeerRecord]:
+        try:
+            candidates = self._first_candidates()
+        except GatewayError:
+            if not self._errors:
+                raise
+            return []
+        return [peer for peer in candidates if peer.identity not in asked]
+
+    async def _ask_first(self) -> tuple[PeerRecord, ProposalResponse]:
+        """The first success. Fabric stays with the organization it began with; here, when none of
+        its peers could be reached, those of others are asked, as if it had none."""
+        asked: set[bytes] = set()
+        is_reached = False
+        while candidates := self._next_candidates(asked):
+            for peer in candidates:
+                asked.add(peer.identity)
+                answer = await self._ask(peer)
+                failure = self._note_failure(peer, answer)
+                if failure is None and answer.response is not None:
+                    self._errors.clear()
+                    return peer, answer.response
+                is_reached = is_reached or (failure is not None and not failure.forget_peer)
+            if is_reached:
+                break
         raise GatewayError(Code.ABORTED, FIRST_FAILED, self._errors)
 
     async def _collect(self, plan: EndorsementPlan) -> None:
@@ -156,7 +175,7 @@ class Endorsing:
         return await ask(self._endorsers, peer, self._facts.signed, self._limit)
 
     def _take(self, plan: EndorsementPlan, peer: PeerRecord, answer: EndorserAnswer) -> None:
-        if self._note_failure(peer, answer) or answer.response is None:
+        if self._note_failure(peer, answer) is not None or answer.response is None:
             plan.mark_failed(peer)
             return
         response = answer.response
@@ -172,14 +191,14 @@ class Endorsing:
         self._endorsements.append((peer.msp_id, response.endorsement))
         plan.mark_endorsed(peer)
 
-    def _note_failure(self, peer: PeerRecord, answer: EndorserAnswer) -> bool:
+    def _note_failure(self, peer: PeerRecord, answer: EndorserAnswer) -> Failure | None:
         failure = classify(answer)
         if failure is None:
-            return False
+            return None
         self._errors.append(NodeError(peer.endpoint, peer.msp_id, failure.message))
         if failure.forget_peer:
             self._endorsers.forget(peer)
-        return True
+        return failure
 
 
 def _too_few(layouts: Sequence[Layout], peers: Sequence[PeerRecord]) -> str:
