@@ -5,14 +5,16 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import size
 from tests.bench.machine import hardware
+from tests.bench.size import BLOCKS, KEYS
 from tests.bench.throughput import Result, cases, measure_median, memory, to_json
 from tests.support.networks import RunningNetwork, on_free_ports
 from tongban.network.layout import NetworkLayout
@@ -111,7 +113,19 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
     report["results"] = [to_json(result) for result in results]
     report["floors_missed"] = floors_missed(results)
     show(Console(width=160), results)
+    if options.minutes and not options.only:
+        report["size"] = measure_size(options.minutes, say)
+        report["floors_missed"] += report["size"]["missed"]
     return report
+
+
+def measure_size(minutes: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """A peer with a million keys, killed, started again, and under load for so long."""
+    say(f"{KEYS} keys in {BLOCKS} blocks, then {minutes} minutes of load")
+    with tempfile.TemporaryDirectory(prefix="tongban-size-") as directory:
+        found = size.measure(Path(directory), KEYS, BLOCKS, 60 * minutes)
+    say(f"start {found.start_seconds:.1f} s, at most {found.peak_mib:.0f} MiB")
+    return asdict(found) | {"missed": size.bounds_missed(found)}
 
 
 def main() -> None:
@@ -120,6 +134,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="runs; the median counts")
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 16, 64, 256])
     parser.add_argument("--only", help="create, transfer or query")
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, help="of load on a peer with a million keys; 0: none"
+    )
     options = parser.parse_args()
     report = run(options, lambda line: print(line, flush=True))
     print(json.dumps(report, indent=1))

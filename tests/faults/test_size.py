@@ -13,8 +13,8 @@ from tongban.network.layout import NetworkLayout
 
 pytestmark = pytest.mark.slow
 
-KEYS = 50_000
-BLOCKS = 500
+KEYS = 20_000
+BLOCKS = 400
 START_SECONDS_MAX = 20.0
 """On a machine that does other things too; mostly Python's imports."""
 
