@@ -112,6 +112,10 @@ class Ledger:
         chaincode_name = name or getattr(kinds[0], "name", "") or kinds[0].__name__
         return self.deploy_package(_package_of(kinds), chaincode_name)
 
+    def deployed(self, name: str) -> "DeployedContract":
+        """The chaincode of this name that is deployed here already."""
+        return DeployedContract(self, name, self._packages[name], CallOptions(self.client))
+
     def deploy_package(
         self, package: ContractSet | RawContractSet, name: str
     ) -> "DeployedContract":

@@ -31,7 +31,7 @@ from tongban.sdk import Timeouts
 ITEM: Final = ImplementationCode("12110108HDT000012G4000120042000")
 """The registry's item; case numbers are built on it."""
 
-AT_ONCE: Final = 12
+AT_ONCE: Final = 24
 """Cases under way: what two cores serve without making anybody wait long."""
 
 WORKER_SECONDS_MAX: Final = 60.0

@@ -67,27 +67,23 @@ class District:
 
     @staticmethod
     def on(ledger: Ledger) -> "District":
-        return District(
-            ledger,
-            ledger.deploy(Authentication, name="auth"),
-            ledger.deploy(Consent, name="consent"),
-            ledger.deploy(Registration, Register, Authorities, name="property"),
-            ledger.deploy(Transfers, Accounts, name="electricity"),
-        )
+        """The contracts that are on this ledger."""
+        auth, consent = ledger.deployed("auth"), ledger.deployed("consent")
+        registration, electricity = ledger.deployed("property"), ledger.deployed("electricity")
+        return District(ledger, auth, consent, registration, electricity)
 
     @staticmethod
     def begin() -> "District":
         """The contracts, their rules and the commitment to the key, made from nothing."""
-        district = District.on(Ledger())
-        ledger = district.ledger
+        ledger = Ledger()
+        ledger.deploy(Authentication, name="auth")
+        ledger.deploy(Consent, name="consent")
+        ledger.deploy(Registration, Register, Authorities, name="property")
+        ledger.deploy(Transfers, Accounts, name="electricity")
         adopt_rules(ledger, "consent", "property", "electricity")
+        district = District.on(ledger)
         admin = ledger.identity("BureauMSP", "Admin", roles=("admin",))
-        for contract in (
-            district.auth,
-            district.consent,
-            district.register,
-            district.accounts,
-        ):
+        for contract in (district.auth, district.consent, district.register, district.accounts):
             contract.using(admin).commit_subject_key(commitment(KEY))
         return district
 
