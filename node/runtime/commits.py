@@ -28,6 +28,11 @@ class CommitFeed:
         self._waiting_count = 0
         self._closed = False
 
+    @property
+    def waiting_count(self) -> int:
+        """Calls that wait."""
+        return self._waiting_count
+
     def subscribe(self, tx_id: str) -> asyncio.Future[CommitStatus]:
         """A future of the transaction's verdict. Give it back with :meth:`unsubscribe`.
 

@@ -100,7 +100,14 @@ class PeerSession:
             self.requests.start(message.id, self._serve(message))
 
     async def _serve(self, message: PeerMessage) -> None:
-        answer: EndorserAnswer = await self._endorse(message.endorse)
+        deadline = message.deadline_ms / 1000 if message.deadline_ms else None
+        try:
+            async with asyncio.timeout(deadline):
+                answer: EndorserAnswer = await self._endorse(message.endorse)
+        except TimeoutError:
+            text = f"not endorsed within {deadline:g} s"
+            self._refuse(message.id, grpc.StatusCode.DEADLINE_EXCEEDED, text)
+            return
         if answer.error is not None or answer.response is None:
             self._refuse(message.id, grpc.StatusCode.UNKNOWN, answer.error or "no response")
         else:

@@ -238,3 +238,9 @@ def a_gateway(channel: FakeChannel, endorsers: FakeEndorsers | None = None) -> G
         return channel
 
     return Gateway(find, endorsers or FakeEndorsers([]))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Give other tasks their turns until the condition holds. The caller bounds the wait."""
+    while not condition():  # noqa: ASYNC110, nobody tells of it
+        await asyncio.sleep(0)
