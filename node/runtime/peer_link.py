@@ -188,6 +188,10 @@ class PeerLink:
     ) -> EndorserAnswer:
         try:
             return EndorserAnswer(await stub.ProcessProposal(proposal))
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            return unreachable(f"{self.endpoint}: the connection was closed")  # under the call
         except aio.AioRpcError as error:
             text = error.details() or error.code().name
             return EndorserAnswer(
@@ -227,6 +231,13 @@ class PeerLink:
 def unreachable(text: str) -> EndorserAnswer:
     """The answer of a peer to which there is no way now."""
     return EndorserAnswer(error=text, is_unreachable=True)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled this task: grpc raises the same error in whoever waits for a
+    call on a channel that is being closed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _write(call: ByteStream, outbox: Outbox[PeerMessage]) -> None:

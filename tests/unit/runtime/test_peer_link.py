@@ -129,3 +129,38 @@ def test_a_peer_of_an_unknown_protocol_is_not_used() -> None:
         await server.stop(None)
 
     run(check)
+
+
+def test_a_unary_call_under_which_the_connection_is_closed_was_not_answered() -> None:
+    async def body() -> None:
+        arrived = asyncio.Event()
+
+        async def hang(request: bytes, context: object) -> bytes:
+            arrived.set()
+            await asyncio.Event().wait()
+            raise AssertionError("nobody ends this wait")
+
+        def serve(server: grpc.aio.Server) -> None:
+            handler: Handler = grpc.unary_unary_rpc_method_handler(hang)
+            handlers = {"ProcessProposal": handler}
+            server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler("protos.Endorser", handlers),)
+            )
+
+        port = free_port()
+        server = await start_server(serve, port)
+        link = PeerLink(f"127.0.0.1:{port}", Dialer(None).connect, list, lambda news: None)
+        running = asyncio.create_task(link.run())
+        async with asyncio.timeout(SECONDS_MAX):
+            calls = [asyncio.create_task(link.endorse(SignedProposal())) for _ in range(2)]
+            await arrived.wait()
+            calls[0].cancel()
+            running.cancel()
+            gone, answer = await asyncio.gather(*calls, return_exceptions=True)
+            await asyncio.gather(running, return_exceptions=True)
+        assert isinstance(gone, asyncio.CancelledError)
+        assert not isinstance(answer, BaseException), repr(answer)
+        assert answer.is_unreachable
+        await server.stop(None)
+
+    asyncio.run(body())
