@@ -19,6 +19,9 @@ ANSWER_SECONDS_MAX = 30.0
 
 START_SECONDS_MAX = 15.0
 
+LAST_BYTES_MAX = 8_192
+"""Of a log, among which its last line is looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
@@ -92,6 +95,14 @@ class Control:
                     text(f"End it yourself: kill {pid}", f"请自行结束: kill {pid}"),
                 )
             time.sleep(0.02)
+
+    def last_words(self, node: str) -> str:
+        """The last line of a node's log, where one that cannot start says why."""
+        path = self._layout.node_log(node)
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - LAST_BYTES_MAX))
+            lines = log.read().decode(errors="replace").splitlines()
+        return lines[-1] if lines else ""
 
     def supervisor_pid(self) -> int:
         """Raises NetworkError if it does not run."""

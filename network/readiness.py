@@ -49,7 +49,8 @@ def wait_until_healthy(topology: Topology, control: Control) -> None:
     while waiting:
         refused = [s for s in control.status() if s.state.startswith("refused")]
         if refused:
-            raise NetworkError("; ".join(f"{s.name}: {s.state}" for s in refused))
+            reasons = [f"{s.name}: {s.state}\n  {control.last_words(s.name)}" for s in refused]
+            raise NetworkError("\n".join(reasons))
         waiting = {n: node for n, node in waiting.items() if not is_healthy(node.operations_port)}
         if waiting and time.monotonic() > deadline:
             names = ", ".join(waiting)

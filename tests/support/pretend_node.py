@@ -20,6 +20,7 @@ def main() -> int:
     if word in ("serve", "stubborn"):
         signal.pause()
         return 0
+    print(f"status {word}, as asked", file=sys.stderr)
     return int(word)
 
 

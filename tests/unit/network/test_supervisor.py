@@ -65,6 +65,7 @@ def test_a_node_that_refuses_to_start_is_left_and_its_log_named(tmp_path: Path) 
         node.start()
         await until(lambda: str(node.status()["state"]).startswith("refused"))
         assert str(layout.node_log("node")) in str(node.status()["state"])
+        assert Control(layout).last_words("node") == "status 1, as asked"
         assert started(layout, "node") == 1
         await node.stop()
 
