@@ -19,6 +19,10 @@ PEERS_MAX = 1_000
 """Peers that a directory holds; further ones are ignored until some have been forgotten."""
 
 
+SYSTEM_CHAINCODES = frozenset({"_lifecycle", "cscc", "qscc", "lscc"})
+"""Assumed on every peer (fabric internal/pkg/gateway/registry.go)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelPresence:
     """A peer on a channel: its height (a count of blocks), and chaincode versions by name."""
@@ -47,11 +51,9 @@ class PeerRecord:
 
     def can_run(self, channel_id: str, chaincode: str) -> bool:
         presence = self.channels.get(channel_id)
-        return presence is not None and chaincode in presence.chaincodes
-
-
-SYSTEM_CHAINCODES = frozenset({"_lifecycle", "cscc", "qscc", "lscc"})
-"""Assumed on every peer (fabric internal/pkg/gateway/registry.go)."""
+        return presence is not None and (
+            chaincode in presence.chaincodes or chaincode in SYSTEM_CHAINCODES
+        )
 
 
 @dataclass(slots=True)
@@ -111,10 +113,9 @@ class PeerDirectory:
 
     def with_chaincode(self, channel_id: str, chaincode: str, now: float) -> list[PeerRecord]:
         """Peers of the channel that can run the chaincode."""
-        peers = self.on_channel(channel_id, now)
-        if chaincode in SYSTEM_CHAINCODES:
-            return peers
-        return [peer for peer in peers if peer.can_run(channel_id, chaincode)]
+        return [
+            peer for peer in self.on_channel(channel_id, now) if peer.can_run(channel_id, chaincode)
+        ]
 
 
 def _is_forgotten(entry: _Entry, now: float) -> bool:

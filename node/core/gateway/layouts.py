@@ -4,7 +4,7 @@ The interest of a proposal response names chaincodes, collections and key polici
 policy, and an endorsement counts for all of them (fabric discovery/endorsement/endorsement.go).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.gateway.errors import Code, GatewayError
@@ -52,20 +52,17 @@ class LayoutFinder:
             GatewayError: a chaincode has no definition on the channel.
         """
         found: list[dict[str, int]] = [{}]
+        allowed = {org.mspid for org in self._channel.application_orgs.values()}
         for call in interest.chaincodes:
             for policy in self._policies_of(call):
                 found = combine(found, self._layouts_of(policy))
             members = self._members_of(call, protect_transient)
             if members is not None:
-                found = [layout for layout in found if set(layout) <= members]
-        return [layout for layout in found if layout] or self._anybody(found)
-
-    def _anybody(self, found: Sequence[Layout]) -> list[Layout]:
-        """Nothing that was touched has a policy: one peer of any organization will do."""
-        if not found:
-            return []
-        orgs = sorted(org.mspid for org in self._channel.application_orgs.values())
-        return [{org: 1} for org in orgs]
+                allowed &= members
+        if found == [{}]:  # nothing that was touched has a policy: anybody will do
+            found = [{org: 1} for org in sorted(allowed)]
+        # Whoever endorses simulates all of it, so each must see what any of the calls reads.
+        return [layout for layout in found if layout and set(layout) <= allowed]
 
     def _policies_of(self, call: ChaincodeCall) -> Iterator[bytes]:
         if call.name == LIFECYCLE:

@@ -6,7 +6,7 @@ once. All payloads must be equal, byte for byte.
 """
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 
 from tongban.node.core.gateway.answer import EndorserAnswer, Failure, classify
 from tongban.node.core.gateway.assemble import build_transaction_payload, needed_endorsements
@@ -76,6 +76,15 @@ class Endorsing:
     def _peers(self) -> list[PeerRecord]:
         return self._endorsers.with_chaincode(self._facts.channel_id, self._facts.chaincode)
 
+    def _peers_with(self, chaincodes: Collection[str]) -> list[PeerRecord]:
+        """Those that can run all that the transaction calls."""
+        channel_id = self._facts.channel_id
+        return [
+            peer
+            for peer in self._peers()
+            if all(peer.can_run(channel_id, chaincode) for chaincode in chaincodes)
+        ]
+
     def _plan_for(self, organizations: Sequence[str]) -> EndorsementPlan:
         peers = self._peers()
         known = {peer.msp_id for peer in peers}
@@ -90,7 +99,7 @@ class Endorsing:
         interest = response.interest
         if not interest.chaincodes:
             interest = self._plain_interest()
-        peers = self._peers()
+        peers = self._peers_with({call.name for call in interest.chaincodes})
         layouts = self._layouts(interest)
         plan = EndorsementPlan(layouts, peers)
         plan.prefer(first.msp_id)

@@ -77,8 +77,10 @@ def test_one_peer_of_each_organization_endorses_and_the_transient_map_is_left_ou
 def test_layouts_follow_from_what_the_first_endorser_touched() -> None:
     channel = FakeChannel(BOTH)
     touched = interest_in("cc", "other")
-    peers = FakeEndorsers([A1, B1], {"a1": endorsed("a1", interest=touched), "b1": endorsed("b1")})
-    endorse(peers, channel)
+    chaincodes = ("cc", "other")
+    able = [a_peer("a1", chaincodes=chaincodes), B1, a_peer("b2", "B", 4, chaincodes)]
+    peers = FakeEndorsers(able, {"a1": endorsed("a1", interest=touched), "b2": endorsed("b2")})
+    assert names(endorse(peers, channel)) == ["a1", "b2"], "b1 cannot run what is called"
     assert channel.interests == [touched]
     bare = FakeEndorsers([A1, B1], {n: endorsed(n) for n in ("a1", "b1")})
     endorse(bare, channel)
