@@ -178,7 +178,7 @@ def refuse_leftovers(layout: NetworkLayout) -> None:
 
 
 def clean(layout: NetworkLayout) -> None:
-    """The network's directory is gone. Only what is a network's is removed."""
+    """What the network made is gone, and its directory if nothing else is in it."""
     refuse_if_running(layout)
     if not layout.root.exists():
         return
@@ -191,4 +191,15 @@ def clean(layout: NetworkLayout) -> None:
             text("Name the right one with --dir.", "请用 --dir 指明正确的目录。"),
         )
     end_leftovers(layout)
-    shutil.rmtree(layout.root)
+    for path in layout.own:  # what says that this is a network's comes last
+        _remove(path)
+    for folder in (layout.organizations, layout.root):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ DIR/topology.yaml                what this network is
 DIR/organizations/…              keys and certificates, see crypto_tree.py
 DIR/channels/ID/genesis.block    the first block of a channel
 DIR/nodes/NAME/config.yaml       a node's configuration; data/ and log beside it
+DIR/secrets, DIR/reactions       what the departments of a demonstration keep for themselves
 DIR/supervisor.*                 what the supervisor says of itself
 """
 
@@ -54,6 +55,23 @@ class NetworkLayout:
     @property
     def supervisor_pid(self) -> Path:
         return self.root / "supervisor.pid"
+
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """What a network makes here. Beside it may lie what is somebody else's, such as the rest of
+        Fabric's sample network, in whose folder its applications look for keys."""
+        return (
+            self.root / "nodes",
+            self.root / "channels",
+            self.root / "secrets",
+            self.root / "reactions",
+            self.organizations / "peerOrganizations",
+            self.organizations / "ordererOrganizations",
+            self.supervisor_socket,
+            self.supervisor_log,
+            self.supervisor_pid,
+            self.topology,
+        )
 
     def tree_of(self, organization: "Organization") -> CryptoTree:
         spec = OrganizationSpec(

@@ -62,7 +62,15 @@ _node_command("kill", "Kill nodes as a power cut would; they are started again."
 @dir_option
 @refusals
 def clean_command(directory: Path) -> None:
-    """Remove the network's directory with everything in it."""
+    """Remove what the network made, and its directory if nothing else is in it."""
     layout = open_layout(directory)
     clean(layout)
-    say(text(f"removed {layout.root}", f"已删除 {layout.root}"))
+    if layout.root.exists():
+        say(
+            text(
+                f"removed what the network made in {layout.root}",
+                f"已删除网络在 {layout.root} 中生成的文件",
+            )
+        )
+    else:
+        say(text(f"removed {layout.root}", f"已删除 {layout.root}"))

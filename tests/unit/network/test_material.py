@@ -125,3 +125,16 @@ def test_a_networks_directory_is_removed_whole(tmp_path: Path) -> None:
     ensure_material(load_profile("two-org"), layout, NOW)
     clean(layout)
     assert not layout.root.exists()
+
+
+def test_what_lies_beside_a_network_is_left_alone(tmp_path: Path) -> None:
+    layout = NetworkLayout(tmp_path / "test-network")
+    theirs = [layout.root / "network.sh", layout.organizations / "ccp-template.json"]
+    layout.organizations.mkdir(parents=True)
+    for path in theirs:
+        path.write_text("somebody else's")
+    ensure_material(load_profile("two-org"), layout, NOW)
+    clean(layout)
+    assert sorted(path for path in layout.root.rglob("*") if path.is_file()) == sorted(theirs)
+    with pytest.raises(NetworkError, match="left alone"):
+        clean(layout)
