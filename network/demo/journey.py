@@ -327,7 +327,7 @@ class Journey:
         self._is_over = True
 
     async def _withdraw(self) -> None:
-        withdraw = Action("property", "withdraw", (self.case_no,))
+        withdraw = Action("property", "withdraw", (self.case_no, dict(self._proofs)))
         await self._do(AGENT, "the citizens withdraw", "撤回申请", withdraw)
         self._is_over = True
 

@@ -172,8 +172,14 @@ class District:
         return by_agent.draft(CASE, UNIT, "HT-1", list(utilities))
 
     def hand_in(self) -> Any:
-        proofs = {SEAL.seal(one).ref: self.prove(one) for one in (SELLER, BUYER)}
-        return self.registration.using(self.agent).hand_in(CASE, proofs)
+        return self.registration.using(self.agent).hand_in(CASE, self.proofs())
+
+    def withdraw(self) -> Any:
+        return self.registration.using(self.agent).withdraw(CASE, self.proofs())
+
+    def proofs(self) -> dict[str, str]:
+        """Both parties' identity checks."""
+        return {SEAL.seal(one).ref: self.prove(one) for one in (SELLER, BUYER)}
 
     def accept(self) -> Any:
         return self.registration.using(self.registry("accept")).accept(CASE)

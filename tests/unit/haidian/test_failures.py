@@ -258,7 +258,10 @@ def test_consent_taken_back_after_the_signature_changes_nothing_done(district: D
 
 def test_e10_a_withdrawn_case_ends_what_hangs_on_it(district: District) -> None:
     district.reach_check()
-    withdrawn = district.registration.using(district.agent).withdraw(CASE)
+    seller_alone = {SEAL.seal(SELLER).ref: district.prove(SELLER)}
+    with refused(district, "PROOF_UNKNOWN"):
+        district.registration.using(district.agent).withdraw(CASE, seller_alone)
+    withdrawn = district.withdraw()
     assert withdrawn.state is CaseState.WITHDRAWN
     assert district.transfer().state is State.CANCELLED
     with refused(district, "WRONG_STATE"):

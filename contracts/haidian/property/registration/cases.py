@@ -97,9 +97,7 @@ class Registration(Contract):
         require_duty(ctx, BUREAU, "citizen-agent")
         case = get_case(ctx, case_no)
         verify_step(case, CaseState.SUBMITTED)
-        for party in (*case.sellers, *case.buyers):
-            proof = proofs.get(party.ref, "")
-            ctx.stub.ask(AUTH, "check", proof, party.ref, str(LEVEL_NEEDED))
+        _verify_all_present(ctx, case, proofs)
         return _put_step(ctx, case, CaseState.SUBMITTED)
 
     @submit
@@ -156,9 +154,13 @@ class Registration(Contract):
 
     @emits("property.withdrawn")
     @submit
-    def withdraw(self, ctx: Context, case_no: CaseNumber) -> Case:
-        """撤回: the citizens take the application back before 登簿; what hangs on it ends too."""
+    def withdraw(self, ctx: Context, case_no: CaseNumber, proofs: dict[str, str]) -> Case:
+        """撤回: all parties, whose identity was checked, take the application back before 登簿;
+        what hangs on it ends too."""
         require_duty(ctx, BUREAU, "citizen-agent")
+        case = get_case(ctx, case_no)
+        verify_step(case, CaseState.WITHDRAWN)
+        _verify_all_present(ctx, case, proofs)
         return _end(ctx, case_no, CaseState.WITHDRAWN, "property.withdrawn", "WITHDRAWN")
 
     @emits("property.booked")
@@ -255,6 +257,17 @@ def _end(ctx: Context, case_no: CaseNumber, state: CaseState, event: str, reason
     if case.utilities:
         ctx.emit(event, Ended(case_no, case.unit, case.utilities), key=str(case_no))
     return ended
+
+
+def _verify_all_present(ctx: Context, case: Case, proofs: dict[str, str]) -> None:
+    """Every party's identity was checked.
+
+    Raises:
+        ContractError: what the contract for identity checks says against one of the proofs.
+    """
+    for party in (*case.sellers, *case.buyers):
+        proof = proofs.get(party.ref, "")
+        ctx.stub.ask(AUTH, "check", proof, party.ref, str(LEVEL_NEEDED))
 
 
 def _booked(case: Case, entry: Unit) -> Booked:
