@@ -61,7 +61,8 @@ class Deployment:
 
     def deploy(self, folder: Path, policy: str) -> str:
         """Build, install, approve and commit; returns the package id. Does nothing where the
-        channel has the same definition and package already.
+        channel has the same definition and package already. An upgrade for which no policy is
+        given keeps the one that is committed.
 
         Raises:
             LifecycleError: a step was refused.
@@ -69,6 +70,8 @@ class Deployment:
         """
         built = build_project(folder)
         name = built.project.name
+        parameter = _validation_parameter(policy)
+        collections = read_collections(built.project.collections)
         self._say(f"package {built.package_id}")
         for organization in self._endorsing:
             self._install(organization, built)
@@ -77,8 +80,8 @@ class Deployment:
             name,
             built.project.version,
             current.sequence + 1,
-            _validation_parameter(policy),
-            read_collections(built.project.collections),
+            parameter or current.validation_parameter,
+            collections,
         )
         if self._is_current(current, definition, built):
             self._say(f"{name} {definition.version} is committed already")
@@ -125,10 +128,7 @@ class Deployment:
         same = (
             current.sequence > 0
             and current.version == wanted.version
-            and (
-                not wanted.validation_parameter
-                or current.validation_parameter == wanted.validation_parameter
-            )
+            and current.validation_parameter == wanted.validation_parameter
             and current.collections == wanted.collections
         )
         return same and all(

@@ -20,7 +20,7 @@ from tongban.network.projects import find_project
     "--policy",
     default="",
     help="Endorsement policy, as \"AND('Org1MSP.peer','Org2MSP.peer')\" or the path of a channel "
-    "policy; the channel's default if not given.",
+    "policy. Not given, an upgrade keeps the committed one, and a new contract has the channel's.",
 )
 @dir_option
 @refusals

@@ -180,6 +180,44 @@ def test_deploying_a_changed_contract_again_upgrades_it_and_keeps_its_state(
     assert sequences(tongban) == {**before, "shop": before["shop"] + 1}
 
 
+def test_an_upgrade_without_a_policy_keeps_the_committed_one(
+    tongban: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    assert tongban("contract", "new", str(folder)).status == 0
+    policy = "AND('Org1MSP.peer', 'Org2MSP.peer')"
+    deployed = tongban("contract", "deploy", "mychannel", str(folder), "--policy", policy)
+    assert deployed.status == 0, deployed.err
+    first = endorsement(tongban, "kept")
+    source = folder / "kept.py"
+    source.write_text(source.read_text() + OWNER_FUNCTION)
+    assert tongban("contract", "deploy", "mychannel", str(folder)).status == 0
+    assert sequences(tongban)["kept"] == 2
+    assert endorsement(tongban, "kept") == first != endorsement(tongban, "basic")
+
+
+def endorsement(tongban: Command, name: str) -> str:
+    contracts = tongban("contract", "list", "mychannel", "--json").json()
+    (found,) = [one["endorsement"] for one in contracts if one["name"] == name]
+    return str(found)
+
+
+def test_a_policy_that_cannot_be_read_is_refused_and_nothing_is_deployed(
+    tongban: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    assert tongban("contract", "new", str(folder)).status == 0
+    before = sequences(tongban), packages(tongban)
+    refused = tongban("contract", "deploy", "mychannel", str(folder), "--policy", "AND('Org1")
+    assert refused.status == 1
+    assert (sequences(tongban), packages(tongban)) == before
+
+
+def packages(tongban: Command) -> set[Path]:
+    """What is installed on any node."""
+    return set(layout(tongban).root.glob("nodes/*/data/packages/*"))
+
+
 def sequences(tongban: Command) -> dict[str, int]:
     contracts = tongban("contract", "list", "mychannel", "--json").json()
     return {one["name"]: one["sequence"] for one in contracts}
