@@ -6,7 +6,7 @@ once. All payloads must be equal, byte for byte.
 """
 
 import asyncio
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Container, Sequence
 
 from tongban.node.core.gateway.answer import EndorserAnswer, Failure, classify
 from tongban.node.core.gateway.assemble import build_transaction_payload, needed_endorsements
@@ -76,14 +76,14 @@ class Endorsing:
     def _peers(self) -> list[PeerRecord]:
         return self._endorsers.with_chaincode(self._facts.channel_id, self._facts.chaincode)
 
-    def _peers_with(self, chaincodes: Collection[str]) -> list[PeerRecord]:
+    def _peers_with(self, chaincodes: set[str]) -> list[PeerRecord]:
         """Those that can run all that the transaction calls."""
-        channel_id = self._facts.channel_id
-        return [
-            peer
-            for peer in self._peers()
-            if all(peer.can_run(channel_id, chaincode) for chaincode in chaincodes)
-        ]
+        peers = self._peers()
+        for chaincode in chaincodes - {self._facts.chaincode}:
+            able = self._endorsers.with_chaincode(self._facts.channel_id, chaincode)
+            identities = {peer.identity for peer in able}
+            peers = [peer for peer in peers if peer.identity in identities]
+        return peers
 
     def _plan_for(self, organizations: Sequence[str]) -> EndorsementPlan:
         peers = self._peers()

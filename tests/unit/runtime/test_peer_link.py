@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import grpc
 import pytest
 
+from tests.support.gateway_ports import until
 from tests.support.orderer_process import free_port
 from tongban.node.runtime.dialing import Dialer
-from tongban.node.runtime.peer_link import PeerLink
+from tongban.node.runtime.peer_link import CONNECT_SECONDS_MAX, PeerLink
 from tongban.node.services.guard import Handler
 from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.proposal_response_pb2 import ProposalResponse, Response
@@ -164,3 +165,78 @@ def test_a_unary_call_under_which_the_connection_is_closed_was_not_answered() ->
         await server.stop(None)
 
     asyncio.run(body())
+
+
+def silent(server: grpc.aio.Server) -> None:
+    """A peer that greets and then neither reads nor answers."""
+
+    async def stream(requests: object, context: object) -> AsyncIterator[bytes]:
+        yield PeerFrame(hello=Hello(version=1, window=8)).SerializeToString()
+        await asyncio.Event().wait()
+
+    handler: Handler = grpc.stream_stream_rpc_method_handler(stream)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("tongban.peer.Peer", {"Stream": handler}),)
+    )
+
+
+def test_withdrawn_calls_do_not_pile_up_behind_a_peer_that_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tongban.node.runtime.peer_link.OPEN_CALLS_MAX", 20)
+
+    async def check(link: PeerLink, port: int) -> None:
+        server = await start_server(silent, port)
+        proposal = SignedProposal(proposal_bytes=b"x" * 1_000_000)
+        refused = 0
+        for _ in range(100):
+            call = asyncio.create_task(link.endorse(proposal))
+            done, _ = await asyncio.wait([call], timeout=0.01)
+            call.cancel()
+            if done:
+                assert "too many open calls" in str(call.result().error)
+                assert not call.result().is_unreachable
+                refused += 1
+        assert refused > 50
+        await server.stop(None)
+
+    run(check)
+
+
+def test_calls_that_were_open_when_the_link_was_lost_are_answered() -> None:
+    async def check(link: PeerLink, port: int) -> None:
+        server = await start_server(silent, port)
+        call = asyncio.create_task(link.endorse(SignedProposal()))
+        await until(lambda: link.is_up)
+        await asyncio.wait([call], timeout=0.05)
+        assert not call.done()
+        await server.stop(None)
+        answer = await call
+        assert answer.is_unreachable
+        assert f"127.0.0.1:{port}: " in str(answer.error)
+
+    run(check)
+
+
+def test_a_foreign_peer_that_becomes_one_of_our_kind_is_noticed() -> None:
+    async def check(link: PeerLink, port: int) -> None:
+        for serve in (foreign, ours):
+            server = await start_server(serve, port)
+            answer = await link.endorse(SignedProposal(proposal_bytes=b"p"))
+            assert answer.response is not None, answer.error
+            assert link.is_foreign is (serve is foreign)
+            await server.stop(None)
+            await until(lambda: not link.is_up)
+
+    run(check)
+
+
+def test_waiting_for_a_peer_that_refuses_connections_is_short() -> None:
+    async def check(link: PeerLink, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        await link.endorse(SignedProposal())
+        started = loop.time()
+        assert (await link.endorse(SignedProposal())).is_unreachable
+        assert loop.time() - started < CONNECT_SECONDS_MAX / 2
+
+    run(check)

@@ -1,109 +1,306 @@
-"""Whom the gateway can ask: this peer, peers that announce themselves, and anchors that cannot."""
+"""Who is believed, who is forgotten, who returns, and which links are kept."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import grpc
+import pytest
+
+from tests.support.channels import make_channel
+from tests.support.gateway_ports import until
 from tests.support.orderer_process import free_port
-from tests.unit.runtime.test_peer_link import SECONDS_MAX, foreign, ours, start_server
+from tests.support.pki import Member, Organization, make_organization
+from tongban.node.core.channel import ChannelConfig
+from tongban.node.core.errors import AccessDenied
+from tongban.node.core.gateway.announcement import sign_announcement
 from tongban.node.core.gateway.answer import EndorserAnswer
-from tongban.node.core.gateway.directory import ChannelPresence
+from tongban.node.core.gateway.directory import PEERS_MAX, ChannelPresence, PeerRecord
+from tongban.node.core.identity import role_principal
+from tongban.node.core.policy import SignatureVerifier, SignedBy
 from tongban.node.runtime.dialing import Dialer
 from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
+from tongban.node.services.peer_stream import PeerStreamService
+from tongban.protos.msp_principal_pb2 import MSPRole
 from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.proposal_response_pb2 import ProposalResponse
+from tongban.protos.stream_pb2 import SignedAnnouncement
 
-OWN = "localhost:1"
 CHANNEL = "mychannel"
-PROPOSAL = SignedProposal(proposal_bytes=b"p")
+SECONDS_MAX = 10.0
 
 
-class OwnSigner:
-    creator = b"own identity"
-
-    def sign(self, message: bytes) -> bytes:
-        return b"signature"
-
-
-async def endorse_here(signed: SignedProposal) -> EndorserAnswer:
-    return EndorserAnswer(error="not asked for in these tests")
+@pytest.fixture(scope="module")
+def orgs() -> tuple[Organization, Organization, Organization]:
+    return (
+        make_organization("AMSP", peers=3, users=1),
+        make_organization("BMSP", peers=1),
+        make_organization("StrangerMSP", peers=1),
+    )
 
 
-def run(check: Callable[[PeerNetwork, str], Awaitable[None]]) -> None:
-    async def body() -> None:
+@pytest.fixture(scope="module")
+def config(orgs: tuple[Organization, ...]) -> ChannelConfig:
+    return make_channel(orgs[:2], channel_id=CHANNEL)
+
+
+def verifier(config: ChannelConfig) -> Callable[[Iterable[str], SignedBy], None]:
+    """As a peer that has joined CHANNEL checks announcements."""
+    signatures = SignatureVerifier()
+
+    def verify(channel_ids: Iterable[str], signed: SignedBy) -> None:
+        if CHANNEL not in set(channel_ids):
+            raise AccessDenied("no channel in common")
+        identity = config.msps.deserialize(signed.identity)
+        config.msps.validate(identity)
+        if not config.msps.satisfies(identity, role_principal(identity.mspid, MSPRole.PEER)):
+            raise AccessDenied("not a peer")
+        if not signatures.verify(identity, signed.data, signed.signature):
+            raise AccessDenied("the signature does not hold")
+
+    return verify
+
+
+def presence(height: int = 3, *chaincodes: str) -> dict[str, ChannelPresence]:
+    return {CHANNEL: ChannelPresence(height, dict.fromkeys(chaincodes or ("cc",), "1.0"))}
+
+
+def record(member: Member, endpoint: str = "peer:1", incarnation: int = 1) -> PeerRecord:
+    return PeerRecord(endpoint, member.mspid, member.identity, incarnation, 1, presence())
+
+
+def announce(member: Member, **changes: object) -> SignedAnnouncement:
+    return sign_announcement(replace(record(member), **changes), member.signer)  # type: ignore[arg-type]
+
+
+class Node:
+    """A peer's network with what it is made of. Nothing is dialled that is not there."""
+
+    def __init__(self, member: Member, config: ChannelConfig, endpoint: str) -> None:
+        self.height = 3
+        self.chaincodes: tuple[str, ...] = ("cc",)
+        self.endpoint = endpoint
         own = OwnPeer(
-            endpoint=OWN,
-            msp_id="Org1MSP",
-            signer=OwnSigner(),
-            endorse=endorse_here,
-            presence=lambda: {CHANNEL: ChannelPresence(3, {"basic": "1.0"})},
-            height=lambda channel_id: 3,
+            endpoint,
+            member.mspid,
+            member.signer,
+            self._endorse,
+            lambda: presence(self.height, *self.chaincodes),
+            lambda channel_id: self.height,
         )
-        network = PeerNetwork(own, Dialer(None).connect, lambda channels, signed: None)
-        task = asyncio.create_task(network.run())
-        try:
-            async with asyncio.timeout(SECONDS_MAX):
-                await check(network, f"127.0.0.1:{free_port()}")
-            assert not task.done()
-        finally:
+        self.network = PeerNetwork(own, Dialer(None).connect, verifier(config))
+
+    async def _endorse(self, proposal: SignedProposal) -> EndorserAnswer:
+        return EndorserAnswer(ProposalResponse(payload=self.endpoint.encode()))
+
+    def endpoints(self, chaincode: str = "cc") -> list[str]:
+        return [peer.endpoint for peer in self.network.with_chaincode(CHANNEL, chaincode)]
+
+    def linked(self) -> list[str]:
+        return sorted(link.endpoint for link in self.network.links)
+
+
+@asynccontextmanager
+async def running(*nodes: Node, serve: bool = False) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(node.network.run()) for node in nodes]
+    servers = [await start_server(node) for node in nodes] if serve else []
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            yield
+    finally:
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(body())
-
-
-def endpoints(network: PeerNetwork, channel_id: str, chaincode: str) -> list[tuple[str, str]]:
-    found = network.with_chaincode(channel_id, chaincode)
-    return [(peer.endpoint, peer.msp_id) for peer in found]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # links end with their network
+        for server in servers:
+            await server.stop(None)
 
 
-def test_an_anchor_peer_of_another_kind_is_asked_last_and_for_anything_on_its_channel() -> None:
-    async def check(network: PeerNetwork, endpoint: str) -> None:
-        server = await start_server(foreign, int(endpoint.rpartition(":")[2]))
-        network.seed(CHANNEL, {OWN: "Org1MSP", endpoint: "Org2MSP"})
-        (link,) = network.links
-        assert (await link.endorse(PROPOSAL)).response is not None
-        assert endpoints(network, CHANNEL, "basic") == [(OWN, "Org1MSP"), (endpoint, "Org2MSP")]
-        assert endpoints(network, CHANNEL, "elsewhere") == [(endpoint, "Org2MSP")]
-        assert endpoints(network, "another", "basic") == []
-        answer = await network.call(network.with_chaincode(CHANNEL, "basic")[1], PROPOSAL)
-        assert answer.response is not None and answer.response.payload == b"p"
-        await server.stop(None)
-
-    run(check)
+class Faults:
+    def fault(self, error: BaseException) -> None:
+        raise error
 
 
-def test_an_anchor_peer_that_is_away_is_not_asked() -> None:
-    async def check(network: PeerNetwork, endpoint: str) -> None:
-        server = await start_server(foreign, int(endpoint.rpartition(":")[2]))
-        network.seed(CHANNEL, {endpoint: "Org2MSP"})
-        (link,) = network.links
-        assert (await link.endorse(PROPOSAL)).response is not None
-        await server.stop(None)
-        while endpoints(network, CHANNEL, "elsewhere"):
-            assert (await link.endorse(PROPOSAL)).is_unreachable
-
-    run(check)
+async def start_server(node: Node) -> grpc.aio.Server:
+    server = grpc.aio.server()
+    service = PeerStreamService(node._endorse, node.network, asyncio.Event(), Faults())
+    service.register(server)
+    server.add_insecure_port(node.endpoint)
+    await server.start()
+    return server
 
 
-def test_an_anchor_peer_of_our_kind_is_asked_when_it_has_announced_itself() -> None:
-    async def check(network: PeerNetwork, endpoint: str) -> None:
-        server = await start_server(ours, int(endpoint.rpartition(":")[2]))
-        network.seed(CHANNEL, {endpoint: "Org2MSP"})
-        (link,) = network.links
-        assert (await link.endorse(PROPOSAL)).response is not None
-        assert endpoints(network, CHANNEL, "basic") == [(OWN, "Org1MSP")]
-        await server.stop(None)
-
-    run(check)
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(work())  # type: ignore[arg-type]
 
 
-def test_a_peer_that_is_no_anchor_any_more_is_not_asked() -> None:
-    async def check(network: PeerNetwork, endpoint: str) -> None:
-        server = await start_server(foreign, int(endpoint.rpartition(":")[2]))
-        network.seed(CHANNEL, {endpoint: "Org2MSP"})
-        (link,) = network.links
-        assert (await link.endorse(PROPOSAL)).response is not None
-        network.seed(CHANNEL, {})
-        assert endpoints(network, CHANNEL, "elsewhere") == []
-        await server.stop(None)
+def test_a_signed_announcement_is_believed_and_passed_on(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        node = Node(orgs[0].peers[0], config, "local:1")
+        async with running(node):
+            news = announce(orgs[1].peers[0])
+            node.network.learn([news])
+            await until(lambda: "local:1" in node.endpoints())
+            assert node.endpoints() == ["local:1", "peer:1"]
+            assert news in node.network.known_announcements()
+            assert node.linked() == ["peer:1"]
 
-    run(check)
+    run(work)
+
+
+def test_what_is_not_properly_signed_is_ignored(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    good = announce(orgs[1].peers[0])
+    other = announce(orgs[1].peers[0], endpoint="evil:1")
+    forged = [
+        SignedAnnouncement(
+            announcement=other.announcement, identity=other.identity, signature=good.signature
+        ),
+        SignedAnnouncement(announcement=good.announcement, identity=good.identity, signature=b""),
+        announce(orgs[2].peers[0]),
+        announce(orgs[0].users[0]),
+        announce(orgs[1].peers[0], msp_id="AMSP"),
+        announce(orgs[1].peers[0], channels={"elsewhere": ChannelPresence(1, {"cc": "1"})}),
+        announce(orgs[1].peers[0], endpoint="nowhere"),
+        SignedAnnouncement(),
+        SignedAnnouncement(announcement=b"\xff", identity=b"\xff", signature=b"\xff"),
+    ]
+
+    async def work() -> None:
+        node = Node(orgs[0].peers[0], config, "local:1")
+        node.network.learn(forged)
+        assert (node.endpoints(), node.linked()) == ([], [])
+        assert node.network.known_announcements() == []
+
+    run(work)
+
+
+def test_of_many_announcements_at_once_only_so_many_are_looked_at(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        node = Node(orgs[0].peers[0], config, "local:1")
+        last = announce(orgs[1].peers[0])
+        node.network.learn([*[SignedAnnouncement()] * PEERS_MAX, last])
+        assert node.endpoints() == []
+
+    run(work)
+
+
+def test_a_forgotten_peer_returns_with_what_it_says_next(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        node, other = Node(orgs[0].peers[0], config, "local:1"), orgs[1].peers[0]
+        async with running(node):
+            before = announce(other, sequence=4)
+            node.network.learn([before])
+            (peer,) = [p for p in node.network.with_chaincode(CHANNEL, "cc") if p.msp_id == "BMSP"]
+            answer = await node.network.call(peer, SignedProposal())
+            assert answer.is_unreachable
+            node.network.forget(peer)
+            assert "peer:1" not in node.endpoints()
+            assert before not in node.network.known_announcements()
+            node.network.learn([before, announce(other, sequence=3)])
+            assert "peer:1" not in node.endpoints(), "others still tell what it said earlier"
+            node.network.learn([announce(other, incarnation=2, sequence=1)])
+            assert "peer:1" in node.endpoints()
+
+    run(work)
+
+
+def test_this_peer_is_never_forgotten_and_counts_as_it_is_now(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        node = Node(orgs[0].peers[0], config, "local:1")
+        async with running(node):
+            node.network.learn([announce(orgs[0].peers[1], channels=presence(9))])
+            await until(lambda: "local:1" in node.endpoints())
+            assert node.endpoints() == ["peer:1", "local:1"]
+            node.height = 9
+            assert node.endpoints() == ["local:1", "peer:1"]
+            node.network.forget(node.network.local)
+            assert node.endpoints() == ["local:1", "peer:1"]
+            answer = await node.network.call(node.network.local, SignedProposal())
+            assert answer.response is not None and answer.response.payload == b"local:1"
+
+    run(work)
+
+
+def test_a_peer_without_the_package_is_not_offered_until_it_has_it(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        node = Node(orgs[0].peers[0], config, "local:1")
+        node.chaincodes = ("else",)
+        async with running(node):
+            await until(lambda: node.endpoints("qscc") == ["local:1"])
+            assert node.endpoints() == []
+            node.chaincodes = ("cc", "else")
+            node.network.changed()
+            await until(lambda: node.endpoints() == ["local:1"])
+
+    run(work)
+
+
+def test_links_of_peers_that_moved_are_dropped_and_those_of_anchors_kept(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        node, other = Node(orgs[0].peers[0], config, "local:1"), orgs[1].peers[0]
+        async with running(node):
+            node.network.seed(CHANNEL, {"anchor:1": "BMSP", "local:1": "AMSP"})
+            for number in range(20):
+                moved = announce(other, endpoint=f"peer:{number}", sequence=number)
+                node.network.learn([moved])
+            assert node.linked() == ["anchor:1", "peer:19"]
+
+    run(work)
+
+
+def test_a_peer_whose_clock_was_set_back_goes_beyond_its_earlier_life(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        member = orgs[0].peers[0]
+        node = Node(member, config, "local:1")
+        async with running(node):
+            await until(lambda: node.network.local.sequence == 1)
+            later = node.network.local.incarnation + 10**18
+            node.network.learn([announce(member, endpoint="clone:1", incarnation=later)])
+            assert node.network.local.incarnation < later, "another place is another peer's affair"
+            node.network.learn([announce(member, endpoint="local:1", incarnation=later)])
+            await until(lambda: node.network.local.sequence == 1)
+            assert node.network.local.incarnation == later + 1
+
+    run(work)
+
+
+def test_peers_find_each_other_through_one_that_both_know(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        members = [*orgs[0].peers[:2], orgs[1].peers[0]]
+        nodes = [Node(member, config, f"127.0.0.1:{free_port()}") for member in members]
+        anchor, *others = nodes
+        async with running(*nodes, serve=True):
+            for node in others:
+                node.network.seed(CHANNEL, {anchor.endpoint: "AMSP"})
+            for node in nodes:
+                await until(lambda: len(node.endpoints()) == len(nodes))  # noqa: B023
+            first, last = others
+            (peer,) = [
+                p
+                for p in first.network.with_chaincode(CHANNEL, "cc")
+                if p.endpoint == last.endpoint
+            ]
+            answer = await first.network.call(peer, SignedProposal())
+            assert answer.response is not None, answer.error
+            assert answer.response.payload == last.endpoint.encode()
+
+    run(work)
