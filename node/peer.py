@@ -10,7 +10,7 @@ import asyncio
 import importlib.metadata
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,6 +63,7 @@ from tongban.node.services.server import RpcServer, read_server_tls
 from tongban.node.storage.packages import PackageStore
 from tongban.protos.errors import TongbanError
 from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.proposal_response_pb2 import ProposalResponse
 from tongban.protos.services.endorser_pb2_grpc import add_EndorserServicer_to_server
 from tongban.protos.services.gateway_pb2_grpc import add_GatewayServicer_to_server
 
@@ -177,19 +178,15 @@ class Peer:
             self._endorse_locally,
             presence.now,
             presence.height,
+            self._evaluate_locally,
         )
         return PeerNetwork(own, self._dialer.connect, verify)
 
     async def _endorse_locally(self, signed: SignedProposal) -> EndorserAnswer:
-        try:
-            return EndorserAnswer(await self._endorser.process(signed))
-        except ProposalRefused as refused:
-            response = None
-            if refused.delivery is Delivery.ERROR_AND_RESPONSE:
-                response = refused.to_response()
-            return EndorserAnswer(response, str(refused))
-        except TongbanError as error:
-            return EndorserAnswer(error=str(error))
+        return await _answer(self._endorser.process(signed))
+
+    async def _evaluate_locally(self, signed: SignedProposal) -> EndorserAnswer:
+        return await _answer(self._endorser.evaluate(signed))
 
     def _find_package(self, package_id: str) -> PythonPackage:
         return parse_python_package(self._packages.load(package_id))
@@ -308,6 +305,18 @@ class Peer:
             lambda: {"endorser": self._endorser.in_work},
         )
         return metrics
+
+
+async def _answer(processing: Awaitable[ProposalResponse]) -> EndorserAnswer:
+    try:
+        return EndorserAnswer(await processing)
+    except ProposalRefused as refused:
+        response = None
+        if refused.delivery is Delivery.ERROR_AND_RESPONSE:
+            response = refused.to_response()
+        return EndorserAnswer(response, str(refused))
+    except TongbanError as error:
+        return EndorserAnswer(error=str(error))
 
 
 def _anchors(config: ChannelConfig) -> dict[str, str]:

@@ -56,7 +56,7 @@ def build_payload(call: Endorsed, outcome: Outcome) -> bytes:
     action = proposal_pb2.ChaincodeAction(results=outcome.results)
     if outcome.event is not None and outcome.status < ERROR_THRESHOLD:
         action.events = build_event(call, outcome.event)
-    action.response.CopyFrom(_build_response(outcome))
+    action.response.CopyFrom(build_response(outcome))
     action.chaincode_id.name = call.chaincode_name
     action.chaincode_id.version = call.chaincode_version
     return proposal_response_pb2.ProposalResponsePayload(
@@ -76,7 +76,7 @@ def respond(
     call: Endorsed, outcome: Outcome, signer: Signer
 ) -> proposal_response_pb2.ProposalResponse:
     """The answer to a proposal, endorsed if the outcome is a success on a channel."""
-    answer = proposal_response_pb2.ProposalResponse(response=_build_response(outcome))
+    answer = proposal_response_pb2.ProposalResponse(response=build_response(outcome))
     if outcome.status < ERROR and (not call.channel_id or outcome.status >= ERROR_THRESHOLD):
         return answer
     answer.payload = build_payload(call, outcome)
@@ -89,7 +89,8 @@ def respond(
     return answer
 
 
-def _build_response(outcome: Outcome) -> proposal_response_pb2.Response:
+def build_response(outcome: Outcome) -> proposal_response_pb2.Response:
+    """What the chaincode answered."""
     return proposal_response_pb2.Response(
         status=outcome.status, message=outcome.message, payload=outcome.payload
     )

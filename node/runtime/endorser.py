@@ -93,11 +93,19 @@ class Endorser:
                 in this process sees beside the error, if ``delivery`` says that there is one.
             Overloaded: too many proposals are in work.
         """
+        return await self._guarded(signed, is_evaluation=False)
+
+    async def evaluate(self, signed: SignedProposal) -> ProposalResponse:
+        """As :meth:`process`, for who wants to know what the contract says and no endorsement:
+        nothing is signed, and no private values are kept."""
+        return await self._guarded(signed, is_evaluation=True)
+
+    async def _guarded(self, signed: SignedProposal, is_evaluation: bool) -> ProposalResponse:
         if self._in_work >= self._options.concurrency_limit:
             raise Overloaded(SERVICE, self._options.concurrency_limit)
         self._in_work += 1
         try:
-            return await self._process(signed)
+            return await self._process(signed, is_evaluation)
         except ProposalRefused as refused:
             if refused.delivery is not Delivery.RESPONSE_ONLY:
                 raise
@@ -105,7 +113,7 @@ class Endorser:
         finally:
             self._in_work -= 1
 
-    async def _process(self, signed: SignedProposal) -> ProposalResponse:
+    async def _process(self, signed: SignedProposal, is_evaluation: bool) -> ProposalResponse:
         opened = open_proposal(signed)
         check_clock(opened, self._options.now(), self._options.clock_rules, self._expiry)
         proposal = read_proposal(opened)
@@ -119,11 +127,13 @@ class Endorser:
         if channel is not None:
             self._check_on_channel(proposal, channel, identity)
         run = TransactionRun(self._services, proposal, signed.SerializeToString())
-        attempt = _Attempt(self._services, run, proposal, identity)
+        attempt = _Attempt(self._services, run, proposal, identity, is_evaluation)
         try:
             version, outcome = await attempt.execute(channel)
         finally:
             attempt.close()
+        if is_evaluation:
+            return ProposalResponse(response=endorsement.build_response(outcome))
         call = Endorsed(
             proposal.proposal_hash,
             proposal.tx_id,
@@ -171,8 +181,10 @@ class _Attempt:
         run: TransactionRun,
         proposal: ParsedProposal,
         identity: Identity,
+        is_evaluation: bool,
     ) -> None:
         self._services = services
+        self._is_evaluation = is_evaluation
         self._run = run
         self._proposal = proposal
         self._identity = identity
@@ -241,11 +253,13 @@ class _Attempt:
         return chaincode.version, await self._finish(result.response, event)
 
     async def _finish(self, response: Response, event: tuple[str, bytes] | None) -> Outcome:
-        if self._session is None:
+        if self._session is None or (
+            self._is_evaluation and not self._session.simulator.has_written
+        ):
             return Outcome(*response, event, b"", None)
         try:
             results = self._session.simulator.results()
-            if response.status < endorsement.ERROR_THRESHOLD:
+            if response.status < endorsement.ERROR_THRESHOLD and not self._is_evaluation:
                 await self._hold_private(self._session, results)
         except TongbanError as error:
             raise _simulation_failed(str(error)) from None

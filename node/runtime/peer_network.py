@@ -57,6 +57,8 @@ class OwnPeer:
     """What it can do now."""
     height: Callable[[str], int]
     """How many blocks of a channel it has now."""
+    evaluate: LocalEndorser | None = None
+    """Answers without an endorsement; if that is not possible, :attr:`endorse` does."""
 
 
 class PeerNetwork:
@@ -67,6 +69,7 @@ class PeerNetwork:
         self._signer = own.signer
         self._connect = connect
         self._local_endorser = own.endorse
+        self._local_evaluator = own.evaluate or own.endorse
         self._verify = verify
         self._presence = own.presence
         self._height = own.height
@@ -183,6 +186,11 @@ class PeerNetwork:
     def forget(self, peer: PeerRecord) -> None:
         if peer.identity != self._local.identity:
             self._directory.mark_unreachable(peer.identity)
+
+    async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+        if peer.identity == self._local.identity:
+            return await self._local_evaluator(proposal)
+        return await self.call(peer, proposal)
 
     async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
         if peer.identity == self._local.identity:

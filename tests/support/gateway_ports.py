@@ -119,6 +119,9 @@ class FakeEndorsers:
     def forget(self, peer: PeerRecord) -> None:
         self.forgotten.append(name_of(peer))
 
+    async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+        return await self.call(peer, proposal)
+
     async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
         name = name_of(peer)
         self.asked.append(name)

@@ -59,12 +59,13 @@ def classify(answer: EndorserAnswer) -> Failure | None:
 
 def result_of(response: proposal_response_pb2.ProposalResponse) -> proposal_response_pb2.Response:
     """The contract's response, with the payload that was endorsed."""
+    if not response.payload:
+        return response.response
     result = proposal_response_pb2.Response()
     result.CopyFrom(response.response)
-    if response.payload:
-        # What cannot be read was not made by a peer of ours; the outer response stands then.
-        with contextlib.suppress(TongbanError):
-            outer = parse(proposal_response_pb2.ProposalResponsePayload, response.payload)
-            action = parse(proposal_pb2.ChaincodeAction, outer.extension)
-            result.payload = action.response.payload
+    # What cannot be read was not made by a peer of ours; the outer response stands then.
+    with contextlib.suppress(TongbanError):
+        outer = parse(proposal_response_pb2.ProposalResponsePayload, response.payload)
+        action = parse(proposal_pb2.ChaincodeAction, outer.extension)
+        result.payload = action.response.payload
     return result

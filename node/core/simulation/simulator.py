@@ -83,6 +83,11 @@ class Simulator:
         self._queried_private = False
         self._paginated = False
 
+    @property
+    def has_written(self) -> bool:
+        """Whether anything was written, so that it may turn out not to be possible."""
+        return self._wrote
+
     def get_state(self, namespace: str, key: str) -> bytes | None:
         found = self._read(namespace, key)
         return None if found is None else found.value

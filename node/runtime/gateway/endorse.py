@@ -171,7 +171,12 @@ class Endorsing:
         running: dict[asyncio.Task[EndorserAnswer], PeerRecord] = {}
         try:
             while plan.is_possible and not plan.is_complete:
-                for peer in plan.next_peers():
+                peers = plan.next_peers()
+                if len(peers) == 1 and not running:
+                    # The common case does without a task and a wait, which cost more than the rest.
+                    self._take(plan, peers[0], await self._ask(peers[0]))
+                    continue
+                for peer in peers:
                     running[asyncio.create_task(self._ask(peer))] = peer
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -181,7 +186,7 @@ class Endorsing:
                 task.cancel()
 
     async def _ask(self, peer: PeerRecord) -> EndorserAnswer:
-        return await ask(self._endorsers, peer, self._facts.signed, self._limit)
+        return await ask(self._endorsers.call, peer, self._facts.signed, self._limit)
 
     def _take(self, plan: EndorsementPlan, peer: PeerRecord, answer: EndorserAnswer) -> None:
         if self._note_failure(peer, answer) is not None or answer.response is None:

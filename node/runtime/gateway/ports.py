@@ -42,6 +42,10 @@ class Endorsers(Protocol):
         """The peer's answer; never raises for what the peer or the network does."""
         ...
 
+    async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+        """As :meth:`call`, but the answer need not be endorsed."""
+        ...
+
 
 class OrderingRoute(Protocol):
     """The way to the orderers of a channel."""

@@ -92,6 +92,22 @@ def test_the_status_decides_what_is_endorsed(
         assert bool(action_of(response).events) == endorsed
 
 
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_an_evaluation_answers_the_same_and_endorses_and_keeps_nothing(
+    peer: EndorsingPeer, status: int
+) -> None:
+    operations = (
+        {"op": "put", "c": "_implicit_org_Org1MSP", "k": "k", "t": "t"},
+        {"op": "return", "st": status, "msg": "said"},
+    )
+    signed = peer.propose("basic", *a_program(*operations), transient={"t": b"secret"})
+    response = asyncio.run(peer.endorser.evaluate(signed))
+    assert not peer.channel.held
+    assert peer.snapshot_is_closed()
+    assert response == proposal_response_pb2.ProposalResponse(response=response.response)
+    assert response.response == run(peer, *operations, transient={"t": b"secret"}).response
+
+
 def test_an_endorsement_is_signed_by_the_peer_over_payload_and_identity(
     peer: EndorsingPeer,
 ) -> None:
