@@ -38,16 +38,18 @@ _NOT_YET = frozenset({StatusCode.UNAVAILABLE, StatusCode.FAILED_PRECONDITION})
 """How a gateway says that it does not know the peers it needs."""
 
 
-def wait_until_healthy(topology: Topology, control: Control) -> None:
-    """Returns when every node answers its health check with OK.
+def wait_until_healthy(topology: Topology, control: Control, names: Iterable[str] = ()) -> None:
+    """Returns when every node, or each of those named, answers its health check with OK.
 
     Raises:
         NetworkError: one refused to start, or it took too long.
     """
     deadline = time.monotonic() + READY_SECONDS_MAX
-    waiting = dict(topology.nodes())
+    wanted = set(names)
+    waiting = {name: node for name, node in topology.nodes() if not wanted or name in wanted}
     while waiting:
-        refused = [s for s in control.status() if s.state.startswith("refused")]
+        statuses = [status for status in control.status() if status.name in waiting]
+        refused = [status for status in statuses if status.state.startswith("refused")]
         if refused:
             reasons = [f"{s.name}: {s.state}\n  {control.last_words(s.name)}" for s in refused]
             raise NetworkError("\n".join(reasons))

@@ -17,6 +17,9 @@ LAZY = {
         "Start all nodes and deploy the contracts of the topology.",
         "启动所有节点并部署合约",
     ),
+    "start": Lazy(
+        "tongban.network.cli.start", "start", "Start nodes that were stopped.", "启动已停止的节点"
+    ),
     "status": Lazy("tongban.network.cli.status", "status", "What each node does.", "各节点状态"),
     "logs": Lazy(
         "tongban.network.cli.status", "logs", "The last lines of the nodes' logs.", "节点日志末尾"
@@ -45,7 +48,7 @@ def _node_command(verb: str, help_text: str) -> Command:
     @refusals
     def run(nodes: tuple[str, ...], directory: Path) -> None:
         control = Control(open_layout(directory))
-        method = {"start": control.start, "stop": control.stop, "kill": control.kill}[verb]
+        method = {"stop": control.stop, "kill": control.kill}[verb]
         for node in method(*nodes):
             if node.name in nodes:
                 say(f"{node.name}: {node.state}")
@@ -53,7 +56,6 @@ def _node_command(verb: str, help_text: str) -> Command:
     return run
 
 
-_node_command("start", "Start nodes that were stopped.")
 _node_command("stop", "Stop nodes; they stay stopped.")
 _node_command("kill", "Kill nodes as a power cut would; they are started again.")
 

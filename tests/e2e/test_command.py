@@ -26,6 +26,8 @@ OWNER_FUNCTION = """
         return self.read(ctx, id).owner
 """
 
+SECONDS_MAX = 30.0
+
 TX_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -50,9 +52,14 @@ def layout(command: Command) -> NetworkLayout:
 
 
 def height(tongban: Command) -> int:
-    (channel,) = tongban("channel", "list", "--json").json()
-    (found,) = set(channel["heights"].values())
-    return int(found)
+    """Once all nodes have the same."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        (channel,) = tongban("channel", "list", "--json").json()
+        found = set(channel["heights"].values())
+        if len(found) == 1:
+            return int(found.pop())
+        assert time.monotonic() < deadline, channel
 
 
 def test_a_submitted_change_can_be_asked_for_at_once(tongban: Command) -> None:
@@ -256,7 +263,7 @@ def test_a_stopped_node_is_named_by_doctor_and_comes_back(tongban: Command) -> N
     assert refused.status == 1
     assert orderer in refused.err
     assert height_of_peers(tongban) == before
-    assert tongban("network", "start", orderer).status == 0
+    assert tongban("network", "start", orderer).out == f"{orderer}: running\n"
     done = tongban("submit", "mychannel", "basic", "CreateAsset", "s1", "r", "1", "T", "1")
     assert done.status == 0, done.err
 
@@ -289,7 +296,12 @@ def test_nodes_that_lost_their_supervisor_are_named_and_ended(tmp_path: Path) ->
         assert find_leftovers(layout(tongban)) == []
         again = tongban("network", "up")
         assert again.status == 0, again.err
+        ledgers = list(layout(tongban).root.glob("nodes/peer*/data/channels/mychannel/ledger"))
+        assert len(ledgers) == 2
+        assert tongban("ledger", "verify", str(ledgers[0])).status != 0, "it is in use"
         assert tongban("network", "down").status == 0
+        for ledger in ledgers:
+            assert tongban("ledger", "verify", str(ledger), "--json").status == 0
         assert tongban("network", "clean").status == 0
         assert not layout(tongban).root.exists()
     finally:
