@@ -58,6 +58,7 @@ from tongban.node.services.deliver import DeliverService, register_peer
 from tongban.node.services.endorser import EndorserService
 from tongban.node.services.gateway import GatewayService
 from tongban.node.services.gateway_stream import GatewayStreamService
+from tongban.node.services.guard import CONCURRENCY_LIMITS
 from tongban.node.services.peer_stream import PeerStreamService
 from tongban.node.services.server import RpcServer, read_server_tls
 from tongban.node.storage.packages import PackageStore
@@ -330,6 +331,7 @@ def _anchors(config: ChannelConfig) -> dict[str, str]:
 
 def _concurrency(config: PeerConfig) -> dict[str, int]:
     return {
+        **CONCURRENCY_LIMITS,
         "/protos.Endorser": config.endorser_calls_max,
         "/protos.Deliver": config.deliver_calls_max,
         "/gateway.Gateway": config.gateway.calls_max,

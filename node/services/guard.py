@@ -27,9 +27,14 @@ CONCURRENCY_LIMITS: Mapping[str, int] = {
     "/protos.Endorser": 2_500,
     "/protos.Deliver": 2_500,
     "/gateway.Gateway": 500,
+    "/orderer.AtomicBroadcast": 2_500,
+    "/tongban.gateway.Gateway": 2_500,
+    "/tongban.orderer.Orderer": 2_500,
+    "/tongban.peer.Peer": 1_000,
 }
-"""Calls in flight for each service, as Go peers have them by default
-(fabric sampleconfig/core.yaml, peer.limits.concurrency)."""
+"""Calls in flight for each service. The first three are those of Go peers by default (fabric
+sampleconfig/core.yaml, peer.limits.concurrency); a Go orderer has no limit. Of the others each call
+is a long stream of one client, orderer's follower or peer."""
 
 FAULT_TEXT = "the node is stopping after an internal fault; its log says which"
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from tongban.node.core.faults import CorruptLedgerError
-from tongban.node.services.guard import FAULT_TEXT, CallGuard
+from tongban.node.services.guard import CONCURRENCY_LIMITS, FAULT_TEXT, CallGuard
 from tongban.protos.common_pb2 import Envelope
 from tongban.protos.errors import MalformedMessage
 
@@ -134,6 +134,17 @@ def test_a_fault_hidden_in_a_group_with_refusals_is_found() -> None:
         assert await outcome(handler) == (Status.INVALID_ARGUMENT, "x: y")
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        *("protos.Endorser", "protos.Deliver", "gateway.Gateway", "orderer.AtomicBroadcast"),
+        *("tongban.gateway.Gateway", "tongban.peer.Peer", "tongban.orderer.Orderer"),
+    ],
+)
+def test_no_service_is_without_a_limit(service: str) -> None:
+    assert 0 < CONCURRENCY_LIMITS[f"/{service}"] <= 2_500
 
 
 def test_calls_beyond_the_limit_are_refused_with_fabrics_text_and_room_comes_back() -> None:
