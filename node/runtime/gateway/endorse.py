@@ -6,7 +6,7 @@ once. All payloads must be equal, byte for byte.
 """
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from tongban.node.core.gateway.answer import EndorserAnswer, Failure, classify
 from tongban.node.core.gateway.assemble import build_transaction_payload, needed_endorsements
@@ -52,6 +52,8 @@ class Endorsing:
         self._payload_msp_id = ""
         self._endorsements: list[tuple[str, Endorsement]] = []
         self._errors: list[NodeError] = []
+        self._failed: set[bytes] = set()
+        """Identities of peers that are not asked again."""
         self.stage = "collecting first endorsement"
 
     async def run(self, organizations: Sequence[str]) -> Envelope:
@@ -105,6 +107,9 @@ class Endorsing:
         plan.prefer(first.msp_id)
         if not plan.is_possible:
             raise GatewayError(Code.FAILED_PRECONDITION, _too_few(layouts, peers))
+        for peer in peers:
+            if peer.identity in self._failed:
+                plan.mark_failed(peer)
         plan.mark_asked(first)
         self._take(plan, first, EndorserAnswer(response))
         return plan
@@ -140,27 +145,24 @@ class Endorsing:
         wanted = {peer.msp_id for peer in plan.next_peers()}
         return [peer for peer in peers if peer.msp_id in wanted]
 
-    def _next_candidates(self, asked: Container[bytes]) -> list[PeerRecord]:
+    def _next_candidates(self) -> list[PeerRecord]:
         try:
             candidates = self._first_candidates()
         except GatewayError:
             if not self._errors:
                 raise
             return []
-        return [peer for peer in candidates if peer.identity not in asked]
+        return [peer for peer in candidates if peer.identity not in self._failed]
 
     async def _ask_first(self) -> tuple[PeerRecord, ProposalResponse]:
         """The first success. Fabric stays with the organization it began with; here, when none of
         its peers could be reached, those of others are asked, as if it had none."""
-        asked: set[bytes] = set()
         is_reached = False
-        while candidates := self._next_candidates(asked):
+        while candidates := self._next_candidates():
             for peer in candidates:
-                asked.add(peer.identity)
                 answer = await self._ask(peer)
                 failure = self._note_failure(peer, answer)
                 if failure is None and answer.response is not None:
-                    self._errors.clear()
                     return peer, answer.response
                 is_reached = is_reached or (failure is not None and not failure.forget_peer)
             if is_reached:
@@ -210,6 +212,7 @@ class Endorsing:
         if failure is None:
             return None
         self._errors.append(NodeError(peer.endpoint, peer.msp_id, failure.message))
+        self._failed.add(peer.identity)
         if failure.forget_peer:
             self._endorsers.forget(peer)
         return failure

@@ -179,6 +179,17 @@ def test_two_peers_of_one_organization_may_be_needed() -> None:
     )
 
 
+def test_a_first_endorser_that_failed_is_not_asked_again_and_stays_a_detail() -> None:
+    peers = FakeEndorsers([A1, A2, B1], {"a1": refused(500, "down"), "a2": endorsed("a2")})
+    error = refusal(peers, channel=FakeChannel([{"A": 2}]))
+    assert (error.code, error.message) == (Code.ABORTED, NOT_ENOUGH)
+    assert error.details == (detail("a1", "A", "down"),)
+    assert peers.asked == ["a1", "a2"]
+    error = refusal(peers, channel=FakeChannel([{"A": 1, "C": 1}]))
+    assert error.code is Code.FAILED_PRECONDITION
+    assert error.message.endswith("[C needs 1, has 0]")
+
+
 def test_named_organizations_endorse_and_no_policy_is_looked_at() -> None:
     channel = FakeChannel([{"A": 1}])
     peers = FakeEndorsers([A1, B1, B2], {"b1": unreachable(), "b2": endorsed("b2")})
