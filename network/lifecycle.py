@@ -6,7 +6,8 @@ which steps it took.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +74,7 @@ class Deployment:
         parameter = _validation_parameter(policy)
         collections = read_collections(built.project.collections)
         self._say(f"package {built.package_id}")
-        for organization in self._endorsing:
-            self._install(organization, built)
+        self._at_once(lambda organization: list(self._install(organization, built)))
         current = self._committed(name)
         definition = Definition(
             name,
@@ -87,15 +87,26 @@ class Deployment:
             self._say(f"{name} {definition.version} is committed already")
             return built.package_id
         ready = self._approvals(self._endorsing[0], definition)
-        for organization in self._endorsing:
+
+        def approve(organization: Organization) -> list[str]:
             approved = self._approved_package(organization, name, definition.sequence)
-            if not ready.get(organization.msp_id) or approved != built.package_id:
-                self._approve(organization, definition, built.package_id)
+            if ready.get(organization.msp_id) and approved == built.package_id:
+                return []
+            return [self._approve(organization, definition, built.package_id)]
+
+        self._at_once(approve)
         self._wait_until_ready(definition)
         self._commit(definition)
         return built.package_id
 
-    def _install(self, organization: Organization, built: BuiltPackage) -> None:
+    def _at_once(self, act: Callable[[Organization], list[str]]) -> None:
+        """Let all organizations act, which do not wait for each other, and tell what each did."""
+        with ThreadPoolExecutor(max_workers=len(self._endorsing)) as pool:
+            for done in pool.map(act, self._endorsing):
+                for step in done:
+                    self._say(step)
+
+    def _install(self, organization: Organization, built: BuiltPackage) -> Iterator[str]:
         identity = self._connections.identity(organization, ADMIN)
         args = lifecycle_pb2.InstallChaincodeArgs(chaincode_install_package=built.content)
         call = Invocation("", LIFECYCLE, (b"InstallChaincode", args.SerializeToString()))
@@ -103,9 +114,9 @@ class Deployment:
             name = full_name(peer, organization.domain)
             response = self._connections.call_peer(organization, peer, identity, call).response
             if response.status == 200:
-                self._say(f"install on {name}")
+                yield f"install on {name}"
             elif "already successfully installed" in response.message:
-                self._say(f"install on {name}: is there already")
+                yield f"install on {name}: is there already"
             else:
                 raise LifecycleError(f"install on {name}", response.message)
 
@@ -145,7 +156,7 @@ class Deployment:
         found = parse(lifecycle_pb2.QueryApprovedChaincodeDefinitionResult, data)
         return found.source.local_package.package_id
 
-    def _approve(self, organization: Organization, wanted: Definition, package_id: str) -> None:
+    def _approve(self, organization: Organization, wanted: Definition, package_id: str) -> str:
         args = lifecycle_pb2.ApproveChaincodeDefinitionForMyOrgArgs(
             name=wanted.name,
             version=wanted.version,
@@ -159,7 +170,7 @@ class Deployment:
         step = f"approve for {organization.msp_id}"
         function = "ApproveChaincodeDefinitionForMyOrg"
         self._submit(step, organization, function, args, [organization.msp_id])
-        self._say(f"{step}: {wanted.name} {wanted.version}, sequence {wanted.sequence}")
+        return f"{step}: {wanted.name} {wanted.version}, sequence {wanted.sequence}"
 
     def _approvals(self, organization: Organization, wanted: Definition) -> dict[str, bool]:
         args = lifecycle_pb2.CheckCommitReadinessArgs(

@@ -1,8 +1,8 @@
 """Waiting until a network can be used: the first transaction after the start finds everything warm.
 
 Healthy nodes may not know each other yet, and a contract's worker is started by its first call. So
-every peer's gateway is asked to collect endorsements of a read from all organizations, for the
-lifecycle and for each contract. Nothing is ordered.
+every peer's gateway is asked to collect endorsements of a read from all organizations, and one of
+them those that each contract's policy wants. Nothing is ordered.
 """
 
 import time
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tongban.network.connections import Connections
 from tongban.network.control import Control
+from tongban.network.definitions import ADMIN, LIFECYCLE, first_with_peers
 from tongban.network.errors import NetworkError
 from tongban.network.health import is_healthy
 from tongban.network.language import text
@@ -27,8 +28,6 @@ USABLE_SECONDS_MAX = 30.0
 
 PAUSE_SECONDS = 0.05
 
-ADMIN = "Admin"
-LIFECYCLE = "_lifecycle"
 METADATA = "org.hyperledger.fabric:GetMetadata"
 """A read that every contract of ours and of Fabric's libraries offers."""
 
@@ -68,30 +67,37 @@ def wait_until_healthy(topology: Topology, control: Control, names: Iterable[str
 
 def wait_until_usable(connections: Connections) -> None:
     """Returns when every peer that clients enter at can collect endorsements from all
-    organizations of its channels, and the workers of all contracts run.
+    organizations of its channels, and the workers run that a first transaction needs.
 
     Raises:
         NetworkError: it took too long.
     """
-    entries = [
-        (channel, organization)
-        for channel in connections.topology.channels
-        for organization in connections.members(channel)
-        if organization.peers
-    ]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        for done in [pool.submit(_wait_for_one, connections, *entry) for entry in entries]:
+        waiting = [
+            pool.submit(
+                _wait_for_one, connections, channel, organization, warm=organization is first
+            )
+            for channel in connections.topology.channels
+            for first in [first_with_peers(connections, channel)]
+            for organization in connections.members(channel)
+            if organization.peers
+        ]
+        for done in waiting:
             done.result()
 
 
-def _wait_for_one(connections: Connections, channel: Channel, organization: Organization) -> None:
+def _wait_for_one(
+    connections: Connections, channel: Channel, organization: Organization, *, warm: bool
+) -> None:
+    """``warm``: start contracts, too. One organization's gateway does it for all; a worker of each
+    contract on each peer would be more than a small machine has room for."""
     everybody = [org.msp_id for org in connections.members(channel) if org.peers]
     deadline = time.monotonic() + USABLE_SECONDS_MAX
     with connections.gateway(organization, ADMIN, TIMEOUTS) as gateway:
         network = gateway.get_network(channel.id)
         names = _contracts(network, everybody, deadline)
-        for name in names:
-            _wait_for_contract(network, name, everybody, deadline)
+        for name in names if warm else ():
+            _wait_for_contract(network, name, deadline)
 
 
 def _contracts(network: Network, everybody: Iterable[str], deadline: float) -> list[str]:
@@ -111,13 +117,11 @@ def _contracts(network: Network, everybody: Iterable[str], deadline: float) -> l
             return [definition.name for definition in found.chaincode_definitions]
 
 
-def _wait_for_contract(
-    network: Network, name: str, everybody: Iterable[str], deadline: float
-) -> None:
+def _wait_for_contract(network: Network, name: str, deadline: float) -> None:
     contract = network.get_contract(name)
     while True:
         try:
-            contract.new_proposal(METADATA, endorsing_organizations=list(everybody)).endorse()
+            contract.new_proposal(METADATA).endorse()
         except EndorseError as error:
             if error.code not in _NOT_YET:
                 return  # the contract was asked and has no such function
