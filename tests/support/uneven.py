@@ -50,7 +50,7 @@ def deploy_unevenly(
             for peer in organization.peers
             if full_name(peer, organization.domain) not in without
         ]
-        deployment._install(organization.model_copy(update={"peers": tuple(given)}), built)
+        list(deployment._install(organization.model_copy(update={"peers": tuple(given)}), built))
         deployment._approve(organization, definition, built.package_id)
     deployment._wait_until_ready(definition)
     deployment._commit(definition)
