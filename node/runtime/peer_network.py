@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from grpc import aio
 
@@ -28,6 +29,7 @@ from tongban.node.core.gateway.directory import (
     PeerRecord,
     by_preference,
 )
+from tongban.node.core.lru import LruCache
 from tongban.node.core.policy import SignedBy
 from tongban.node.runtime.peer_link import PeerLink, unreachable
 from tongban.protos.errors import TongbanError
@@ -37,6 +39,12 @@ from tongban.protos.stream_pb2 import SignedAnnouncement
 
 ANNOUNCE_SECONDS = 5.0
 """Between two announcements of a peer that has nothing new to say."""
+
+LOOK_UP_SECONDS = 0.1
+"""How long a look-up of peers is good for, if nothing is heard of any meanwhile."""
+
+LOOK_UPS_MAX = 1_024
+"""Pairs of channel and chaincode whose peers are remembered."""
 
 LocalEndorser = Callable[[SignedProposal], Awaitable[EndorserAnswer]]
 
@@ -61,6 +69,14 @@ class OwnPeer:
     """Answers without an endorsement; if that is not possible, :attr:`endorse` does."""
 
 
+class _Found(NamedTuple):
+    height: int
+    """Of this peer, by which peers are ordered."""
+
+    until: float
+    peers: list[PeerRecord]
+
+
 class PeerNetwork:
     """Implements the gateway's ``Endorsers``."""
 
@@ -74,6 +90,7 @@ class PeerNetwork:
         self._presence = own.presence
         self._height = own.height
         self._directory = PeerDirectory()
+        self._found = _nothing_found()
         self._signed: dict[bytes, SignedAnnouncement] = {}
         self._links: dict[str, tuple[PeerLink, asyncio.Task[None]]] = {}
         self._anchors: dict[str, dict[str, str]] = {}
@@ -145,6 +162,7 @@ class PeerNetwork:
             return False
         if not self._directory.learn(record, time.monotonic()):
             return False
+        self._found = _nothing_found()
         self._signed[record.identity] = signed
         self._link_to(record.endpoint)
         return True
@@ -158,6 +176,15 @@ class PeerNetwork:
 
     def with_chaincode(self, channel_id: str, chaincode: str) -> list[PeerRecord]:
         now = time.monotonic()
+        height = self._height(channel_id)
+        found = self._found.find((channel_id, chaincode))
+        if found is None or found.height != height or found.until < now:
+            peers = self._look_up(channel_id, chaincode, now)
+            found = _Found(height, now + LOOK_UP_SECONDS, peers)
+            self._found.put((channel_id, chaincode), found)
+        return found.peers
+
+    def _look_up(self, channel_id: str, chaincode: str, now: float) -> list[PeerRecord]:
         peers = [
             self._with_height_now(peer, channel_id)
             for peer in self._directory.with_chaincode(channel_id, chaincode, now)
@@ -186,6 +213,7 @@ class PeerNetwork:
     def forget(self, peer: PeerRecord) -> None:
         if peer.identity != self._local.identity:
             self._directory.mark_unreachable(peer.identity)
+            self._found = _nothing_found()
 
     async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
         if peer.identity == self._local.identity:
@@ -206,6 +234,7 @@ class PeerNetwork:
             previous, sequence=previous.sequence + 1, channels=dict(self._presence())
         )
         self._directory.learn(self._local, time.monotonic())
+        self._found = _nothing_found()
         self._tidy()
         signed = sign_announcement(self._local, self._signer)
         self._signed[self._local.identity] = signed
@@ -238,3 +267,7 @@ class PeerNetwork:
         if not task.cancelled():
             self._fault = task.exception() or AssertionError("a link ended")
             self._changed.set()
+
+
+def _nothing_found() -> LruCache[tuple[str, str], _Found]:
+    return LruCache(LOOK_UPS_MAX)

@@ -50,8 +50,9 @@ class Gateway:
         self, request: gateway_pb2.EndorseRequest, deadline: float | None = None
     ) -> gateway_pb2.EndorseResponse:
         facts = read_for_endorse(request.proposed_transaction)
-        refusal = undefined_chaincode(facts.chaincode, facts.channel_id)
-        channel = self._channel(facts.channel_id, refusal)
+        channel = self._find(facts.channel_id)
+        if channel is None:
+            raise undefined_chaincode(facts.chaincode, facts.channel_id)
         endorsing = Endorsing(
             facts, channel, self._endorsers, _limit(self._seconds.endorse, deadline)
         )
@@ -67,8 +68,8 @@ class Gateway:
         self, request: gateway_pb2.EvaluateRequest, deadline: float | None = None
     ) -> gateway_pb2.EvaluateResponse:
         facts = read_for_evaluate(request.proposed_transaction)
-        text = NO_CONFIG.format(facts.channel_id)
-        self._channel(facts.channel_id, GatewayError(Code.UNAVAILABLE, text))
+        if self._find(facts.channel_id) is None:
+            raise GatewayError(Code.UNAVAILABLE, NO_CONFIG.format(facts.channel_id))
         limit = _limit(self._seconds.endorse, deadline)
         try:
             async with asyncio.timeout(deadline):
@@ -82,13 +83,8 @@ class Gateway:
     ) -> gateway_pb2.SubmitResponse:
         _check_prepared(request)
         channel = self._writable(request.channel_id)
-        limit = _limit(self._seconds.broadcast, deadline)
-        try:
-            async with asyncio.timeout(deadline):
-                await submit(request.prepared_transaction, channel, limit)
-        except TimeoutError:
-            text = "submit timeout expired while broadcasting to ordering service"
-            raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
+        limit = self._seconds.broadcast
+        await submit(request.prepared_transaction, channel, limit, deadline)
         return gateway_pb2.SubmitResponse()
 
     async def commit_status(
@@ -156,20 +152,23 @@ class Gateway:
 
         return chaincode_events(request, channel, recheck)
 
-    def _channel(self, channel_id: str, refusal: GatewayError) -> GatewayChannel:
-        """The channel; if this peer has not joined it, the refusal is raised."""
+    def _find(self, channel_id: str) -> GatewayChannel | None:
+        """The channel, None if this peer has not joined it."""
         try:
             return self._channels(channel_id)
         except UnknownChannel:
-            raise refusal from None
+            return None
 
     def _writable(self, channel_id: str) -> GatewayChannel:
-        text = NO_CONFIG.format(channel_id)
-        return self._channel(channel_id, GatewayError(Code.FAILED_PRECONDITION, text))
+        channel = self._find(channel_id)
+        if channel is None:
+            raise GatewayError(Code.FAILED_PRECONDITION, NO_CONFIG.format(channel_id))
+        return channel
 
     def _readable(self, channel_id: str, resource: str, signature: SignedBy) -> GatewayChannel:
-        text = NO_POLICIES.format(channel_id)
-        channel = self._channel(channel_id, GatewayError(Code.PERMISSION_DENIED, text))
+        channel = self._find(channel_id)
+        if channel is None:
+            raise GatewayError(Code.PERMISSION_DENIED, NO_POLICIES.format(channel_id))
         try:
             channel.check_access(resource, signature)
         except AccessDenied as error:
@@ -204,12 +203,22 @@ async def _await_verdict(
     tx_id: str, verdict: asyncio.Future[CommitStatus], ends: float | None
 ) -> gateway_pb2.CommitStatusResponse:
     """``ends`` is the time of the event loop at which waiting ends."""
+    alarm = None
+    if ends is not None:
+        alarm = asyncio.get_running_loop().call_at(ends, _give_up, verdict)
     try:
-        async with asyncio.timeout_at(ends):
-            found = await verdict
+        found = await verdict
     except TimeoutError:
         text = f"transaction {tx_id} was not committed in time; its outcome is not known yet"
         raise GatewayError(Code.DEADLINE_EXCEEDED, text) from None
+    finally:
+        if alarm is not None:
+            alarm.cancel()
     return gateway_pb2.CommitStatusResponse(
         result=TxValidationCode.ValueType(found.code), block_number=found.block_num
     )
+
+
+def _give_up(verdict: asyncio.Future[CommitStatus]) -> None:
+    if not verdict.done():
+        verdict.set_exception(TimeoutError())

@@ -1,6 +1,7 @@
 """Hand a signed envelope to the orderers of its channel (fabric internal/pkg/gateway/submit.go)."""
 
 import asyncio
+import math
 import random
 
 from tongban.node.core.gateway.errors import Code, GatewayError, NodeError
@@ -8,18 +9,26 @@ from tongban.node.runtime.gateway.ports import GatewayChannel
 from tongban.protos.common_pb2 import Envelope, Status
 from tongban.protos.errors import TongbanError
 
+TOO_LATE = "submit timeout expired while broadcasting to ordering service"
+
+_SUCCESS = Status.SUCCESS
+
 
 class OrdererUnreachable(TongbanError):
     """An orderer gave no answer."""
 
 
-async def submit(envelope: Envelope, channel: GatewayChannel, limit: float | None) -> None:
+async def submit(
+    envelope: Envelope, channel: GatewayChannel, limit: float, deadline: float | None
+) -> None:
     """Returns when an orderer has accepted the envelope. It is not committed then. Each orderer may
-    take ``limit`` seconds to answer, any time if that is None.
+    take ``limit`` seconds to answer, and all together may take ``deadline`` seconds.
 
     Raises:
         GatewayError: no orderer accepted it.
     """
+    loop = asyncio.get_running_loop()
+    ends = math.inf if deadline is None else loop.time() + deadline
     orderers = channel.orderers
     addresses = list(orderers.addresses)
     if not addresses:
@@ -27,14 +36,17 @@ async def submit(envelope: Envelope, channel: GatewayChannel, limit: float | Non
     random.shuffle(addresses)
     errors: list[NodeError] = []
     for address in addresses:
+        until = min(loop.time() + limit, ends)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout_at(until):
                 answer = await orderers.broadcast(address, envelope)
         except (OrdererUnreachable, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and until == ends:
+                raise GatewayError(Code.DEADLINE_EXCEEDED, TOO_LATE) from None
             text = str(error) or "no answer in time"
             errors.append(NodeError(address, channel.orderer_msp_id(address), text))
             continue
-        if answer.status == Status.SUCCESS:
+        if answer.status == _SUCCESS:
             return
         text = (
             "received unsuccessful response from orderer: "
