@@ -132,7 +132,8 @@ class Endorser:
             version, outcome = await attempt.execute(channel)
         finally:
             attempt.close()
-        if is_evaluation:
+        # An error of the contract keeps its payload, by which a gateway tells it from one of the peer.
+        if is_evaluation and outcome.status < endorsement.ERROR:
             return ProposalResponse(response=endorsement.build_response(outcome))
         call = Endorsed(
             proposal.proposal_hash,
