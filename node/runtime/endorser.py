@@ -132,7 +132,7 @@ class Endorser:
             version, outcome = await attempt.execute(channel)
         finally:
             attempt.close()
-        # An error of the contract keeps its payload, by which a gateway tells it from one of the peer.
+        # By its payload a gateway tells a contract's error from the peer's own.
         if is_evaluation and outcome.status < endorsement.ERROR:
             return ProposalResponse(response=endorsement.build_response(outcome))
         call = Endorsed(

@@ -105,7 +105,6 @@ def test_an_evaluation_answers_the_same_and_endorses_and_keeps_nothing(
     assert not peer.channel.held
     assert peer.snapshot_is_closed()
     assert not response.HasField("endorsement")
-    assert not response.HasField("interest")
     assert bool(response.payload) == (status == 500), "tells the contract's error from the peer's"
     assert response.response == run(peer, *operations, transient={"t": b"secret"}).response
 
