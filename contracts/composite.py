@@ -52,6 +52,7 @@ def plain_range(start: str, end: str) -> tuple[str, str]:
         ContractError: INVALID_KEY, one of them is a composite key.
     """
     for key in (start, end):
+        _verify_text(key, "INVALID_KEY", "a key")
         if key.startswith(SEPARATOR):
             raise ContractError(
                 "INVALID_KEY",
@@ -67,6 +68,7 @@ def verify_key(key: str) -> None:
     Raises:
         ContractError: INVALID_KEY.
     """
+    _verify_text(key, "INVALID_KEY", "a key")
     if not key:
         raise ContractError("INVALID_KEY", "key must not be an empty string")
 
@@ -77,11 +79,19 @@ def verify_collection(collection: str) -> None:
     Raises:
         ContractError: INVALID_COLLECTION.
     """
+    _verify_text(collection, "INVALID_COLLECTION", "the name of a collection")
     if not collection:
         raise ContractError("INVALID_COLLECTION", "collection must not be an empty string")
 
 
+def _verify_text(value: object, code: str, what: str) -> None:
+    """Contracts are not type-checked before they run; a list for a key must not come further."""
+    if not isinstance(value, str):
+        raise ContractError(code, f"{what} is text, found {type(value).__name__}")
+
+
 def _verify_part(part: str) -> None:
+    _verify_text(part, "INVALID_KEY", "a part of a composite key")
     for character in (SEPARATOR, LAST_CHARACTER):
         if character in part:
             raise ContractError(

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tongban.contracts.samples.asset_transfer.asset_transfer import AssetTransfer
@@ -60,6 +60,8 @@ _OPERATIONS = st.fixed_dictionaries(
 
 @FEW
 @given(operations=st.lists(_OPERATIONS, max_size=4))
+@example(operations=[{"op": "del", "k": "0"}, {"op": "del", "k": "1", "c": [""]}])
+@example(operations=[{"op": "page", "s": {}, "n": 1}])
 def test_any_program_is_answered(operations: list[dict[str, Any]]) -> None:
     ledger = Ledger()
     response = ledger.deploy(Program).respond("run", json.dumps({"ops": operations}))
