@@ -122,9 +122,24 @@ def worker_pid(bench: Bench) -> int:
     return children()[0]
 
 
-def children() -> list[int]:
+def all_children() -> set[int]:
     text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return [int(word) for word in text.split()]
+    return {int(word) for word in text.split()}
+
+
+OTHERS: set[int] = set()
+"""Children of this process that were there before the test, such as those of a shared network."""
+
+
+@pytest.fixture(autouse=True)
+def tell_others_apart() -> None:
+    OTHERS.clear()
+    OTHERS.update(all_children())
+
+
+def children() -> list[int]:
+    """Those that the test has started."""
+    return sorted(all_children() - OTHERS)
 
 
 def test_a_contract_reads_writes_tells_and_fails(caplog: pytest.LogCaptureFixture) -> None:
