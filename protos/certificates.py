@@ -10,6 +10,7 @@ import binascii
 import json
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -85,8 +86,13 @@ def parse_certificate(der: bytes, what: str = "certificate") -> x509.Certificate
         MalformedMessage: it is not one.
     """
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        _ = certificate.extensions, certificate.subject, certificate.issuer
+        # Whoever sends an odd certificate must not be able to fill the log with the library's
+        # opinion of it. What it warns of is accepted, or refused below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(der)
+            _ = certificate.extensions, certificate.subject, certificate.issuer
+            is_negative = certificate.serial_number < 0
     except (
         ValueError,
         TypeError,  # a name attribute of an ASN.1 type that its kind may not have
@@ -95,7 +101,7 @@ def parse_certificate(der: bytes, what: str = "certificate") -> x509.Certificate
         x509.UnsupportedGeneralNameType,
     ) as error:
         raise MalformedMessage(what, f"not an X.509 certificate: {error}") from None
-    if certificate.serial_number < 0:  # Go's parser, and so every Go peer, refuses it
+    if is_negative:  # Go's parser, and so every Go peer, refuses it
         raise MalformedMessage(what, "its serial number is negative")
     return certificate
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
-from cryptography import x509
 from google.protobuf.message import DecodeError
 
 from tongban.node.core.lru import LruCache
@@ -22,6 +21,7 @@ from tongban.protos import (
     proposal_pb2,
     proposal_response_pb2,
 )
+from tongban.protos.certificates import load_certificate
 from tongban.protos.codec import M, parse
 from tongban.protos.digest import compute_proposal_hash, compute_tx_id, encode_uvarint
 from tongban.protos.errors import LimitExceeded, MalformedMessage, TongbanError
@@ -260,8 +260,8 @@ class ExpiryReader:
 def _read_expiry(creator: bytes) -> datetime:
     try:
         identity = identities_pb2.SerializedIdentity.FromString(creator)
-        return x509.load_pem_x509_certificate(identity.id_bytes).not_valid_after_utc
-    except (DecodeError, ValueError):
+        return load_certificate(identity.id_bytes).not_valid_after_utc
+    except (DecodeError, ValueError, MalformedMessage, LimitExceeded):
         return _NO_EXPIRY
 
 

@@ -1,10 +1,13 @@
 """PEM as Go reads it, units and attributes of certificates."""
 
+import datetime as dt
 import json
 import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from tongban.protos.certificates import (
     certificate_pem,
     load_certificate,
     organizational_units,
+    parse_certificate,
     read_pem,
 )
 from tongban.protos.errors import LimitExceeded, MalformedMessage
@@ -124,3 +128,25 @@ def test_other_contents_of_the_extension_are_refused(content: bytes) -> None:
 def test_a_block_that_is_no_certificate_is_refused() -> None:
     with pytest.raises(MalformedMessage, match=r"not an X\.509 certificate"):
         load_certificate(certificate_pem(b"\x30\x00"))
+
+
+@pytest.mark.parametrize(
+    ("serial", "is_read"), [(b"\x01", True), (b"\x00", True), (b"\xff", False)]
+)
+def test_an_odd_serial_number_is_read_or_refused_without_a_warning(
+    serial: bytes, is_read: bool
+) -> None:
+    """Warnings are errors in tests, so that reading returns shows that nothing was warned of."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.public_key(key.public_key()).not_valid_before(start)
+    made = builder.not_valid_after(start + dt.timedelta(days=1)).sign(key, hashes.SHA256())
+    der = made.public_bytes(Encoding.DER)
+    odd = der.replace(b"\x02\x01\x01\x30", b"\x02\x01" + serial + b"\x30", 1)
+    if is_read:
+        assert parse_certificate(odd).subject == name
+    else:
+        with pytest.raises(MalformedMessage, match="negative"):
+            parse_certificate(odd)
