@@ -16,14 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tongban.protos.certificates import ATTRIBUTES_OID
 from tongban.protos.signing import to_low_s
 
 BACKDATING = dt.timedelta(minutes=5)
 CA_VALIDITY = dt.timedelta(days=10 * 365)
 CERTIFICATE_VALIDITY = dt.timedelta(days=5 * 365)
-
-ATTRIBUTES_OID = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
-"""Where Fabric CA puts attributes, as JSON (fabric-ca lib/attrmgr)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ orderers write, so that tools which read it find what they expect.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tongban.node.core.block import METADATA_SLOTS
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import (
     Block,
@@ -24,9 +25,6 @@ from tongban.protos.digest import compute_data_hash, compute_header_hash, encode
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.raft_metadata_pb2 import BlockMetadata as RaftBlockMetadata
 from tongban.protos.signing import Signer
-
-METADATA_SLOTS = 5
-"""Signatures, last config, flags, orderer, commit hash; peers refuse blocks with fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,11 @@ from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import Envelope
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.stream_pb2 import Hello, OrdererFrame
+from tongban.protos.streams import PROTOCOL_VERSION
 
 STREAM = "/tongban.orderer.Orderer/Stream"
 BROADCAST = "/orderer.AtomicBroadcast/Broadcast"
 
-PROTOCOL_VERSION = 1
 
 RECONNECT_SECONDS_MAX = 2.0
 """The longest pause between two attempts; callers wait meanwhile."""

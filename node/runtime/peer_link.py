@@ -28,13 +28,13 @@ from tongban.protos.stream_pb2 import (
     PeerMessage,
     SignedAnnouncement,
 )
+from tongban.protos.streams import PROTOCOL_VERSION
 
 if TYPE_CHECKING:  # known to the stub files alone
     from tongban.protos.services.endorser_pb2_grpc import EndorserAsyncStub
 
 STREAM = "/tongban.peer.Peer/Stream"
 
-PROTOCOL_VERSION = 1
 
 HELLO_SECONDS_MAX = 5.0
 """How long a peer may take to greet on a stream that it has accepted."""

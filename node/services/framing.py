@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from tongban.protos.codec import parse
 from tongban.protos.elements import check_element_count
-from tongban.protos.errors import LimitExceeded
+from tongban.protos.errors import LimitExceeded, MalformedMessage
 from tongban.protos.stream_pb2 import GatewayFrame, OrdererFrame, PeerFrame
+from tongban.protos.streams import PROTOCOL_VERSION
 
 FRAME_MESSAGES_MAX = 4_096
 """Messages that are taken in one frame; our own senders stop at 512."""
@@ -37,6 +38,20 @@ def parse_frame(kind: type[F], data: bytes) -> F:
             kind.DESCRIPTOR.name, FRAME_MESSAGES_MAX, len(frame.messages), "messages"
         )
     return frame
+
+
+def check_hello(frame: GatewayFrame | PeerFrame | OrdererFrame) -> None:
+    """Return if the first frame of a stream greets us in a version that we speak.
+
+    Raises:
+        MalformedMessage: it does not.
+    """
+    if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
+        raise MalformedMessage(
+            frame.DESCRIPTOR.name,
+            f"the first frame must hold a Hello of version {PROTOCOL_VERSION}, "
+            f"found version {frame.hello.version}",
+        )
 
 
 async def serve_stream(

@@ -16,17 +16,16 @@ from tongban.node.core.gateway.errors import Code, GatewayError
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.gateway.gateway import Gateway
 from tongban.node.runtime.stream_session import UNREAD_MAX, Places, StreamSession
-from tongban.node.services.framing import parse_frame, serve_stream
+from tongban.node.services.framing import check_hello, parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
 from tongban.node.services.status import to_status
-from tongban.protos.errors import MalformedMessage, TongbanError
+from tongban.protos.errors import TongbanError
 from tongban.protos.gateway_pb2 import SubmitResponse
 from tongban.protos.stream_pb2 import GatewayFrame, GatewayMessage, Hello
+from tongban.protos.streams import PROTOCOL_VERSION
 
 SERVICE = "tongban.gateway.Gateway"
 
-PROTOCOL_VERSION = 1
-"""The protocol of protos/stream.proto that this side speaks."""
 
 WINDOW = 2_048
 """Requests that one application may have open, unless the configuration says otherwise."""
@@ -97,12 +96,7 @@ class GatewaySession:
         """
         frame = parse_frame(GatewayFrame, data)
         if not self._greeted:
-            if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
-                raise MalformedMessage(
-                    "GatewayFrame",
-                    f"the first frame must hold a Hello of version {PROTOCOL_VERSION}, "
-                    f"found version {frame.hello.version}",
-                )
+            check_hello(frame)
             self._greeted = True
         for message in frame.messages:
             self._take(message)

@@ -11,14 +11,11 @@ import grpc
 
 from tongban.node.runtime.broadcaster import Broadcaster
 from tongban.node.runtime.outbox import Outbox
-from tongban.node.services.framing import parse_frame, serve_stream
+from tongban.node.services.framing import check_hello, parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
 from tongban.protos.ab_pb2 import BroadcastResponse
-from tongban.protos.errors import MalformedMessage
 from tongban.protos.stream_pb2 import Failed, Hello, OrdererFrame, OrdererMessage
-
-PROTOCOL_VERSION = 1
-"""The protocol of protos/stream.proto that this side speaks."""
+from tongban.protos.streams import PROTOCOL_VERSION
 
 WINDOW = 4_096
 """Open requests of one stream. A gateway at its own limits has fewer."""
@@ -71,12 +68,7 @@ class OrdererSession:
         """
         frame = parse_frame(OrdererFrame, data)
         if not self._greeted:
-            if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
-                raise MalformedMessage(
-                    "OrdererFrame",
-                    f"the first frame must hold a Hello of version {PROTOCOL_VERSION}, "
-                    f"found version {frame.hello.version}",
-                )
+            check_hello(frame)
             self._greeted = True
         for index, message in enumerate(frame.messages):
             if index and index % SLICE == 0:

@@ -11,12 +11,10 @@ from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.peer_network import LocalEndorser, PeerNetwork
 from tongban.node.runtime.stream_session import UNREAD_MAX, StreamSession
-from tongban.node.services.framing import parse_frame, serve_stream
+from tongban.node.services.framing import check_hello, parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
-from tongban.protos.errors import MalformedMessage
 from tongban.protos.stream_pb2 import Announcements, Failed, Hello, PeerFrame, PeerMessage
-
-PROTOCOL_VERSION = 1
+from tongban.protos.streams import PROTOCOL_VERSION
 
 WINDOW = 2_500
 """Endorsements that one other peer may have open; as many as a Go peer serves in all."""
@@ -73,12 +71,7 @@ class PeerSession:
         """
         frame = parse_frame(PeerFrame, data)
         if not self._greeted:
-            if not frame.HasField("hello") or frame.hello.version != PROTOCOL_VERSION:
-                raise MalformedMessage(
-                    "PeerFrame",
-                    f"the first frame must hold a Hello of version {PROTOCOL_VERSION}, "
-                    f"found version {frame.hello.version}",
-                )
+            check_hello(frame)
             self._greeted = True
             known = Announcements(announcements=self._network.known_announcements())
             self.requests.outbox.put(PeerMessage(announcements=known))

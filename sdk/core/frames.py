@@ -7,13 +7,11 @@ from tongban.protos.codec import parse
 from tongban.protos.digest import encode_uvarint
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.stream_pb2 import Failed, GatewayFrame, GatewayMessage, Hello
+from tongban.protos.streams import PROTOCOL_VERSION
 
 from ..errors import ErrorDetail, StatusCode, status_code
 from .commands import Failure
 from .fields import encode_field, encode_size, tag_of
-
-PROTOCOL_VERSION = 1
-"""Of the frames in protos/stream.proto."""
 
 SERVER_REQUESTS_MAX = 16
 """Requests that we let a gateway have open. We serve none; a newer one learns so by asking."""

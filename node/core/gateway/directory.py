@@ -8,6 +8,8 @@ PEER_MEMORY_SECONDS, so that what it said earlier does not bring it back. The cl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tongban.node.core.simulation.interest import SYSTEM_CHAINCODES
+
 PEER_SILENCE_SECONDS = 15.0
 """Three announcement intervals: one may be lost, and one may be late."""
 
@@ -17,10 +19,6 @@ been set back."""
 
 PEERS_MAX = 1_000
 """Peers that a directory holds; further ones are ignored until some have been forgotten."""
-
-
-SYSTEM_CHAINCODES = frozenset({"_lifecycle", "cscc", "qscc", "lscc"})
-"""Assumed on every peer (fabric internal/pkg/gateway/registry.go)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ from tongban.node.core.lifecycle.definitions import (
     CollectionDefinition,
     find_definition,
 )
+from tongban.node.core.lifecycle.state_layout import (
+    LIFECYCLE_NAMESPACE,
+    implicit_collection_owner,
+)
 from tongban.node.core.policy import combine, endorsement_layouts
 from tongban.node.core.state import StateReader
 from tongban.node.core.validation.endorsement_policies import EndorsementPolicies
@@ -21,9 +25,6 @@ from tongban.protos.application_policy_pb2 import ApplicationPolicy
 from tongban.protos.codec import parse
 from tongban.protos.policies_pb2 import SignaturePolicyEnvelope
 from tongban.protos.proposal_response_pb2 import ChaincodeCall, ChaincodeInterest
-
-IMPLICIT_PREFIX = "_implicit_org_"
-LIFECYCLE = "_lifecycle"
 
 NO_COMBINATION = "no combination of peers can be derived which satisfy the endorsement policy"
 
@@ -65,7 +66,7 @@ class LayoutFinder:
         return [layout for layout in found if layout and set(layout) <= allowed]
 
     def _policies_of(self, call: ChaincodeCall) -> Iterator[bytes]:
-        if call.name == LIFECYCLE:
+        if call.name == LIFECYCLE_NAMESPACE:
             yield self._policies.lifecycle_policy()
             return
         definition = self._definition(call.name)
@@ -89,8 +90,9 @@ class LayoutFinder:
         return definition
 
     def _collection_policy(self, definition: ChaincodeDefinition, name: str) -> bytes | None:
-        if name.startswith(IMPLICIT_PREFIX):
-            return self._policies.implicit_collection_policy(name[len(IMPLICIT_PREFIX) :])
+        owner = implicit_collection_owner(name)
+        if owner is not None:
+            return self._policies.implicit_collection_policy(owner)
         collection = definition.find_collection(name)
         if collection is None or not collection.endorsement_policy:
             return None
@@ -109,8 +111,9 @@ class LayoutFinder:
             return None
         members: set[str] | None = None
         for name in call.collection_names:
-            if name.startswith(IMPLICIT_PREFIX):
-                orgs = {name[len(IMPLICIT_PREFIX) :]}
+            owner = implicit_collection_owner(name)
+            if owner is not None:
+                orgs = {owner}
             else:
                 orgs = _member_orgs(self._definition(call.name).find_collection(name))
             members = orgs if members is None else members & orgs

@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tongban.network.ca import ATTRIBUTES_OID
 from tongban.network.crypto_tree import CryptoTree, NodeNames, OrganizationSpec, UserSpec
+from tongban.protos.certificates import ATTRIBUTES_OID
 from tongban.protos.signing import is_low_s
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
