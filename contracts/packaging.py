@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tongban.protos.errors import MalformedMessage, TongbanError
-from tongban.protos.package_format import build_package, is_label, package_id
+from tongban.protos.package_format import build_package, compute_package_id, is_label
 
 PROJECT_FILE: Final = "contract.toml"
 API_VERSION: Final = 1
@@ -117,7 +117,7 @@ def build_project(directory: Path) -> BuiltPackage:
         content = build_package(metadata, files)
     except MalformedMessage as error:
         raise InvalidProject(directory, error.reason) from None
-    return BuiltPackage(project, package_id(project.label, content), content)
+    return BuiltPackage(project, compute_package_id(project.label, content), content)
 
 
 def _to_project(directory: Path, contract: dict[str, Any]) -> ContractProject:

@@ -55,7 +55,7 @@ def is_label(label: str) -> bool:
     return _LABEL.fullmatch(label) is not None
 
 
-def package_id(label: str, package: bytes) -> str:
+def compute_package_id(label: str, package: bytes) -> str:
     """The id under which every peer knows these bytes."""
     return f"{label}:{hashlib.sha256(package).hexdigest()}"
 

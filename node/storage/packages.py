@@ -15,8 +15,8 @@ from typing import NamedTuple
 from tongban.node.core.faults import CorruptLedgerError
 from tongban.node.core.lifecycle.availability import package_id_digest
 from tongban.node.core.lifecycle.errors import NotDefined
-from tongban.node.core.lifecycle.package import compute_package_id
 from tongban.node.storage.files import Files, RealFiles, read_whole, write_whole
+from tongban.protos.package_format import compute_package_id
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700

@@ -10,12 +10,16 @@ import re
 from typing import NamedTuple
 
 from tongban.node.core.lifecycle.errors import LifecycleRefused
-from tongban.protos.digest import sha256
 from tongban.protos.errors import MalformedMessage, TongbanError
-from tongban.protos.package_format import CODE_FILE, METADATA_FILE, gunzip
+from tongban.protos.package_format import (
+    CODE_FILE,
+    METADATA_FILE,
+    compute_package_id,
+    gunzip,
+    is_label,
+)
 from tongban.protos.tar_format import read_tar
 
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", re.ASCII)
 _PACKAGE_ID = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*):([0-9a-f]{64})", re.ASCII)
 
 
@@ -32,10 +36,6 @@ class ChaincodePackage(NamedTuple):
     path: str
     code: bytes
     """The bytes of ``code.tar.gz``."""
-
-
-def compute_package_id(label: str, package: bytes) -> str:
-    return f"{label}:{sha256(package).hex()}"
 
 
 def is_package_id(text: str) -> bool:
@@ -57,7 +57,7 @@ def parse_package(package: bytes) -> ChaincodePackage:
         raise LifecycleRefused("did not find any package metadata (missing metadata.json)")
     fields = _parse_metadata(metadata)
     label = fields["label"]
-    if _LABEL.fullmatch(label) is None:
+    if not is_label(label):
         raise LifecycleRefused(
             f"invalid label '{label}'. Label must be non-empty, can only consist of alphanumerics, "
             "symbols from '.+-_', and can only begin with alphanumerics"

@@ -16,11 +16,7 @@ from tongban.node.core.lifecycle.definitions import (
     read_definition,
 )
 from tongban.node.core.lifecycle.errors import LifecycleRefused
-from tongban.node.core.lifecycle.package import (
-    compute_package_id,
-    is_package_id,
-    parse_package,
-)
+from tongban.node.core.lifecycle.package import is_package_id, parse_package
 from tongban.node.core.lifecycle.state_layout import (
     MalformedRecord,
     Record,
@@ -33,6 +29,7 @@ from tongban.node.core.lifecycle.state_layout import (
 )
 from tongban.node.core.memory_state import MemoryState
 from tongban.protos.digest import sha256
+from tongban.protos.package_format import compute_package_id
 
 
 class Store:

@@ -14,8 +14,8 @@ from tongban.protos.package_format import (
     PACKAGE_BYTES_MAX,
     UNPACKED_BYTES_MAX,
     build_package,
+    compute_package_id,
     gunzip,
-    package_id,
     parse_code,
     parse_package,
     to_stored_gzip,
@@ -30,7 +30,7 @@ KNOWN_ID = "basic_1.0:3107801d1a3a6c7e28ca476e30075fe23c65030e1adce019eb5e7d63ce
 
 def test_the_same_files_have_this_id_on_every_machine() -> None:
     package = build_package(METADATA, FILES)
-    assert package_id("basic_1.0", package) == KNOWN_ID
+    assert compute_package_id("basic_1.0", package) == KNOWN_ID
     again = dict(reversed(FILES.items()))
     assert build_package(dict(reversed(METADATA.items())), again) == package
 
