@@ -24,6 +24,7 @@ from tongban.node.core.lifecycle.state_layout import LIFECYCLE_NAMESPACE
 from tongban.node.core.package import PYTHON_TYPE, PythonPackage, parse_python_package
 from tongban.node.core.policy import Policy, SignatureVerifier, SignedBy
 from tongban.node.core.proposal import Delivery, ProposalRefused
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.access import AccessControl
 from tongban.node.runtime.block_processor import ProcessedBlock
 from tongban.node.runtime.broadcast_client import OrdererLink, OrderingClient
@@ -63,7 +64,6 @@ from tongban.node.services.peer_stream import PeerStreamService
 from tongban.node.services.server import RpcServer, read_server_tls
 from tongban.node.storage.packages import PackageStore
 from tongban.protos.errors import TongbanError
-from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.proposal_response_pb2 import ProposalResponse
 from tongban.protos.services.endorser_pb2_grpc import add_EndorserServicer_to_server
 from tongban.protos.services.gateway_pb2_grpc import add_GatewayServicer_to_server
@@ -183,11 +183,11 @@ class Peer:
         )
         return PeerNetwork(own, self._dialer.connect, verify)
 
-    async def _endorse_locally(self, signed: SignedProposal) -> EndorserAnswer:
-        return await _answer(self._endorser.process(signed))
+    def _endorse_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
+        return _answer(self._endorser.process(received))
 
-    async def _evaluate_locally(self, signed: SignedProposal) -> EndorserAnswer:
-        return await _answer(self._endorser.evaluate(signed))
+    def _evaluate_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
+        return _answer(self._endorser.evaluate(received))
 
     def _find_package(self, package_id: str) -> PythonPackage:
         return parse_python_package(self._packages.load(package_id))

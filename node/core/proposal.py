@@ -14,6 +14,7 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from tongban.node.core.lru import LruCache
+from tongban.node.core.received import ReceivedProposal
 from tongban.protos import (
     chaincode_pb2,
     common_pb2,
@@ -22,7 +23,7 @@ from tongban.protos import (
     proposal_response_pb2,
 )
 from tongban.protos.certificates import load_certificate
-from tongban.protos.codec import M, parse
+from tongban.protos.codec import parse
 from tongban.protos.digest import compute_proposal_hash, compute_tx_id, encode_uvarint
 from tongban.protos.errors import LimitExceeded, MalformedMessage, TongbanError
 
@@ -33,6 +34,14 @@ peer.authentication.timewindow)."""
 _ENDORSER_TRANSACTION = int(common_pb2.ENDORSER_TRANSACTION)
 _CONFIG = int(common_pb2.CONFIG)
 _NO_EXPIRY = datetime.max.replace(tzinfo=UTC)
+
+_OUTER_LAYERS = (
+    ("proposal", "Proposal"),
+    ("header", "Header"),
+    ("signature_header", "SignatureHeader"),
+    ("channel_header", "ChannelHeader"),
+)
+"""Attributes of a ReceivedProposal and the names of their messages, from the outside inwards."""
 
 
 class Delivery(Enum):
@@ -80,7 +89,6 @@ class ParsedProposal(NamedTuple):
     args: tuple[bytes, ...]
     is_init: bool
     transient: Mapping[str, bytes]
-    proposal_hash: bytes
     proposal_bytes: bytes
     """As received; the creator's signature covers it."""
 
@@ -97,44 +105,36 @@ class ClockRules(NamedTuple):
     """Whether the creator's certificate must not have expired."""
 
 
-class OpenedProposal(NamedTuple):
-    """The outermost layers, which the filters look at."""
-
-    signed: proposal_pb2.SignedProposal
-    proposal: proposal_pb2.Proposal
-    header: common_pb2.Header
-    signature_header: common_pb2.SignatureHeader
-    channel_header: common_pb2.ChannelHeader
-
-
-def open_proposal(signed: proposal_pb2.SignedProposal) -> OpenedProposal:
-    """The layers down to the two headers.
+def open_proposal(received: ReceivedProposal) -> None:
+    """Return if the outermost layers, which the filters look at, can be read.
 
     Raises:
-        ProposalRefused: one of them is unreadable; an error of the call only.
+        ProposalRefused: one of them cannot; an error of the call only.
     """
-    proposal = _open(proposal_pb2.Proposal, signed.proposal_bytes, "proposal")
-    header = _open(common_pb2.Header, proposal.header, "header")
-    signature_header = _open(
-        common_pb2.SignatureHeader, header.signature_header, "signature header"
-    )
-    channel_header = _open(common_pb2.ChannelHeader, header.channel_header, "channel header")
-    return OpenedProposal(signed, proposal, header, signature_header, channel_header)
+    layer = _OUTER_LAYERS[0]
+    try:
+        for layer in _OUTER_LAYERS:
+            getattr(received, layer[0])
+    except (MalformedMessage, LimitExceeded) as error:
+        what = layer[0].replace("_", " ")
+        raise ProposalRefused(
+            f"failed parsing {what}: error unmarshaling {layer[1]}: {error}", Delivery.ERROR_ONLY
+        ) from None
 
 
 def check_clock(
-    opened: OpenedProposal, now: datetime, rules: ClockRules, expiry: "ExpiryReader"
+    received: ReceivedProposal, now: datetime, rules: ClockRules, expiry: "ExpiryReader"
 ) -> None:
     """Return if the proposal and its creator's certificate are in time at ``now`` (UTC).
 
     Raises:
         ProposalRefused: they are not; an error of the call only.
     """
-    if rules.refuse_expired and now > expiry.expires_at(opened.signature_header.creator):
+    if rules.refuse_expired and now > expiry.expires_at(received.signature_header.creator):
         raise ProposalRefused("proposal client identity expired", Delivery.ERROR_ONLY)
     if rules.time_window is None:
         return
-    stamp = opened.channel_header.timestamp
+    stamp = received.channel_header.timestamp
     if abs(now.timestamp() - (stamp.seconds + stamp.nanos / 1e9)) > (
         rules.time_window.total_seconds()
     ):
@@ -146,47 +146,68 @@ def check_clock(
         )
 
 
-def read_proposal(opened: OpenedProposal) -> ParsedProposal:
-    """The whole proposal.
+def read_proposal(received: ReceivedProposal) -> ParsedProposal:
+    """The whole proposal, of which the outer layers can be read.
 
     Raises:
         ProposalRefused: a layer is unreadable or lacks something.
     """
-    channel_header, signature_header = opened.channel_header, opened.signature_header
-    extension = _unmarshal(proposal_pb2.ChaincodeHeaderExtension, channel_header.extension)
+    channel_header, signature_header = received.channel_header, received.signature_header
+    chaincode_name = _read_chaincode_name(channel_header.extension)
+    spec = _read_spec(received)
+    stamp, called = channel_header.timestamp, spec.input
+    return ParsedProposal(
+        channel_header.channel_id,
+        channel_header.tx_id,
+        channel_header.type,
+        channel_header.epoch,
+        (stamp.seconds, stamp.nanos),
+        signature_header.creator,
+        signature_header.nonce,
+        chaincode_name,
+        spec.chaincode_id.name if spec.HasField("chaincode_id") else None,
+        tuple(called.args),
+        called.is_init,
+        dict(received.payload.TransientMap),
+        received.signed.proposal_bytes,
+        received.signed.signature,
+    )
+
+
+def _read_chaincode_name(header_extension: bytes) -> str:
+    try:
+        extension = parse(proposal_pb2.ChaincodeHeaderExtension, header_extension)
+    except (MalformedMessage, LimitExceeded) as error:
+        raise _unreadable("ChaincodeHeaderExtension", error) from None
     if not extension.HasField("chaincode_id"):
         raise ProposalRefused("ChaincodeHeaderExtension.ChaincodeId is nil")
-    if not extension.chaincode_id.name:
+    name = extension.chaincode_id.name
+    if not name:
         raise ProposalRefused("ChaincodeHeaderExtension.ChaincodeId.Name is empty")
-    payload = _unmarshal(proposal_pb2.ChaincodeProposalPayload, opened.proposal.payload)
-    invocation = _unmarshal(chaincode_pb2.ChaincodeInvocationSpec, payload.input)
+    return name
+
+
+def _read_spec(received: ReceivedProposal) -> chaincode_pb2.ChaincodeSpec:
+    kind = "ChaincodeProposalPayload"
+    try:
+        received.payload  # noqa: B018, a layer is parsed when it is asked for
+        kind = "ChaincodeInvocationSpec"
+        invocation = received.invocation
+    except (MalformedMessage, LimitExceeded) as error:
+        raise _unreadable(kind, error) from None
     if not invocation.HasField("chaincode_spec"):
         raise ProposalRefused("chaincode invocation spec did not contain chaincode spec")
     spec = invocation.chaincode_spec
     if not spec.HasField("input"):
         raise ProposalRefused("chaincode input did not contain any input")
-    stamp, called = channel_header.timestamp, spec.input
-    return ParsedProposal(
-        channel_id=channel_header.channel_id,
-        tx_id=channel_header.tx_id,
-        header_type=channel_header.type,
-        epoch=channel_header.epoch,
-        timestamp=(stamp.seconds, stamp.nanos),
-        creator=signature_header.creator,
-        nonce=signature_header.nonce,
-        chaincode_name=extension.chaincode_id.name,
-        spec_name=spec.chaincode_id.name if spec.HasField("chaincode_id") else None,
-        args=tuple(called.args),
-        is_init=called.is_init,
-        transient=dict(payload.TransientMap),
-        proposal_hash=compute_proposal_hash(
-            opened.header.channel_header,
-            opened.header.signature_header,
-            encode_payload(payload.input),
-        ),
-        proposal_bytes=opened.signed.proposal_bytes,
-        signature=opened.signed.signature,
-    )
+    return spec
+
+
+def compute_hash(received: ReceivedProposal) -> bytes:
+    """What every endorsement of the proposal refers to it by."""
+    header = received.header
+    payload = encode_payload(received.payload.input)
+    return compute_proposal_hash(header.channel_header, header.signature_header, payload)
 
 
 def encode_payload(invocation: bytes) -> bytes:
@@ -265,21 +286,8 @@ def _read_expiry(creator: bytes) -> datetime:
         return _NO_EXPIRY
 
 
-def _open(kind: type[M], data: bytes, what: str) -> M:
-    try:
-        return parse(kind, data)
-    except (MalformedMessage, LimitExceeded) as error:
-        raise ProposalRefused(
-            f"failed parsing {what}: error unmarshaling {kind.DESCRIPTOR.name}: {error}",
-            Delivery.ERROR_ONLY,
-        ) from None
-
-
-def _unmarshal(kind: type[M], data: bytes) -> M:
-    try:
-        return parse(kind, data)
-    except (MalformedMessage, LimitExceeded) as error:
-        raise ProposalRefused(f"error unmarshaling {kind.DESCRIPTOR.name}: {error}") from None
+def _unreadable(kind: str, error: TongbanError) -> ProposalRefused:
+    return ProposalRefused(f"error unmarshaling {kind}: {error}")
 
 
 def _invalid(text: str) -> ProposalRefused:

@@ -4,9 +4,10 @@ Free of transport: a service hands in a SignedProposal and returns what comes ou
 order of steps and of all texts: fabric core/endorser/endorser.go.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from tongban.node.core import endorsement
 from tongban.node.core.endorsement import Endorsed, Outcome
@@ -21,6 +22,7 @@ from tongban.node.core.proposal import (
     ProposalRefused,
     check_clock,
     check_form,
+    compute_hash,
     open_proposal,
     read_proposal,
     refuse_creator,
@@ -28,12 +30,12 @@ from tongban.node.core.proposal import (
     refuse_unknown_channel,
     refuse_unknown_creator,
 )
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.core.simulation.private_configs import attach_configs
 from tongban.node.core.simulation.simulator import SimulationResults
 from tongban.node.runtime.channel_access import ChannelAccess
 from tongban.node.runtime.contract_host import ContractFault, ContractReportedFailure, Response
 from tongban.node.runtime.session import Session, open_session
-from tongban.node.runtime.syscc.call import SystemChaincodes
 from tongban.node.runtime.transaction_run import (
     InvocationRefused,
     RunServices,
@@ -42,7 +44,6 @@ from tongban.node.runtime.transaction_run import (
     check_may_initialize,
 )
 from tongban.protos.errors import TongbanError
-from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.proposal_response_pb2 import ProposalResponse
 from tongban.protos.signing import Signer
 
@@ -85,7 +86,7 @@ class Endorser:
         """Proposals being processed."""
         return self._in_work
 
-    async def process(self, signed: SignedProposal) -> ProposalResponse:
+    def process(self, received: ReceivedProposal) -> Coroutine[Any, Any, ProposalResponse]:
         """The answer to a proposal: endorsed, or a response that says why not.
 
         Raises:
@@ -93,19 +94,19 @@ class Endorser:
                 in this process sees beside the error, if ``delivery`` says that there is one.
             Overloaded: too many proposals are in work.
         """
-        return await self._guarded(signed, is_evaluation=False)
+        return self._guarded(received, False)
 
-    async def evaluate(self, signed: SignedProposal) -> ProposalResponse:
+    def evaluate(self, received: ReceivedProposal) -> Coroutine[Any, Any, ProposalResponse]:
         """As :meth:`process`, for who wants to know what the contract says and no endorsement:
         nothing is signed, and no private values are kept."""
-        return await self._guarded(signed, is_evaluation=True)
+        return self._guarded(received, True)
 
-    async def _guarded(self, signed: SignedProposal, is_evaluation: bool) -> ProposalResponse:
+    async def _guarded(self, received: ReceivedProposal, is_evaluation: bool) -> ProposalResponse:
         if self._in_work >= self._options.concurrency_limit:
             raise Overloaded(SERVICE, self._options.concurrency_limit)
         self._in_work += 1
         try:
-            return await self._process(signed, is_evaluation)
+            return await self._process(received, is_evaluation)
         except ProposalRefused as refused:
             if refused.delivery is not Delivery.RESPONSE_ONLY:
                 raise
@@ -113,10 +114,10 @@ class Endorser:
         finally:
             self._in_work -= 1
 
-    async def _process(self, signed: SignedProposal, is_evaluation: bool) -> ProposalResponse:
-        opened = open_proposal(signed)
-        check_clock(opened, self._options.now(), self._options.clock_rules, self._expiry)
-        proposal = read_proposal(opened)
+    async def _process(self, received: ReceivedProposal, is_evaluation: bool) -> ProposalResponse:
+        open_proposal(received)
+        check_clock(received, self._options.now(), self._options.clock_rules, self._expiry)
+        proposal = read_proposal(received)
         channel = None
         if proposal.channel_id:
             channel = self._services.channels.find(proposal.channel_id)
@@ -126,7 +127,7 @@ class Endorser:
         identity = self._authenticate(proposal, channel)
         if channel is not None:
             self._check_on_channel(proposal, channel, identity)
-        run = TransactionRun(self._services, proposal, signed.SerializeToString())
+        run = TransactionRun(self._services, proposal, received.signed.SerializeToString())
         attempt = _Attempt(self._services, run, proposal, identity, is_evaluation)
         try:
             version, outcome = await attempt.execute(channel)
@@ -136,7 +137,7 @@ class Endorser:
         if is_evaluation and outcome.status < endorsement.ERROR:
             return ProposalResponse(response=endorsement.build_response(outcome))
         call = Endorsed(
-            proposal.proposal_hash,
+            compute_hash(received),
             proposal.tx_id,
             proposal.channel_id,
             proposal.chaincode_name,
@@ -191,23 +192,19 @@ class _Attempt:
         self._identity = identity
         self._session: Session | None = None
 
-    async def execute(self, channel: ChannelAccess | None) -> tuple[str, Outcome]:
+    def execute(self, channel: ChannelAccess | None) -> Awaitable[tuple[str, Outcome]]:
         """The chaincode's version and what it led to."""
-        if self._proposal.chaincode_name in self._system:
-            return endorsement.SYSTEM_VERSION, await self._execute_system(channel)
+        if self._proposal.chaincode_name in self._services.system:
+            return self._execute_system(channel)
         if channel is None:
             raise self._undefined("could not get channel config for channel ''")
-        return await self._execute_contract(channel)
+        return self._execute_contract(channel)
 
     def close(self) -> None:
         if self._session is not None:
             self._session.snapshot.close()
 
-    @property
-    def _system(self) -> SystemChaincodes:
-        return self._services.system
-
-    async def _execute_system(self, channel: ChannelAccess | None) -> Outcome:
+    async def _execute_system(self, channel: ChannelAccess | None) -> tuple[str, Outcome]:
         name = self._proposal.chaincode_name
         simulator = None
         if channel is not None and name not in WITHOUT_SIMULATION:
@@ -221,7 +218,7 @@ class _Attempt:
             )
         except InvocationRefused as error:
             raise self._failed(str(error)) from None
-        return await self._finish(response, None)
+        return endorsement.SYSTEM_VERSION, await self._finish(response, None)
 
     async def _execute_contract(self, channel: ChannelAccess) -> tuple[str, Outcome]:
         proposal = self._proposal

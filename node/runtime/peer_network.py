@@ -31,9 +31,9 @@ from tongban.node.core.gateway.directory import (
 )
 from tongban.node.core.lru import LruCache
 from tongban.node.core.policy import SignedBy
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.peer_link import PeerLink, unreachable
 from tongban.protos.errors import TongbanError
-from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.signing import Signer
 from tongban.protos.stream_pb2 import SignedAnnouncement
 
@@ -46,8 +46,7 @@ LOOK_UP_SECONDS = 0.1
 LOOK_UPS_MAX = 1_024
 """Pairs of channel and chaincode whose peers are remembered."""
 
-LocalEndorser = Callable[[SignedProposal], Awaitable[EndorserAnswer]]
-
+LocalEndorser = Callable[[ReceivedProposal], Awaitable[EndorserAnswer]]
 
 Verify = Callable[[Iterable[str], SignedBy], None]
 
@@ -215,18 +214,21 @@ class PeerNetwork:
             self._directory.mark_unreachable(peer.identity)
             self._found = _nothing_found()
 
-    async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+    def evaluate(self, peer: PeerRecord, proposal: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         if peer.identity == self._local.identity:
-            return await self._local_evaluator(proposal)
-        return await self.call(peer, proposal)
+            return self._local_evaluator(proposal)
+        return self.call(peer, proposal)
 
-    async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+    def call(self, peer: PeerRecord, proposal: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         if peer.identity == self._local.identity:
-            return await self._local_endorser(proposal)
-        link = self._links.get(peer.endpoint)
+            return self._local_endorser(proposal)
+        return self._call_remote(peer.endpoint, proposal)
+
+    async def _call_remote(self, endpoint: str, proposal: ReceivedProposal) -> EndorserAnswer:
+        link = self._links.get(endpoint)
         if link is None:
-            return unreachable(f"no connection to {peer.endpoint}")
-        return await link[0].endorse(proposal)
+            return unreachable(f"no connection to {endpoint}")
+        return await link[0].endorse(proposal.signed)
 
     def _announce(self) -> None:
         previous = self._local

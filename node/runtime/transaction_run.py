@@ -6,8 +6,7 @@ be entered again by it. Source: fabric core/chaincode/chaincode_support.go and h
 (HandleInvokeChaincode), whose texts are kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tongban.node.core.errors import AccessDenied, UnknownIdentity
@@ -76,14 +75,17 @@ class TransactionRun:
     ) -> Response:
         """The answer of a system chaincode."""
         call = SystemCall(tuple(args), self._proposal, identity, channel, simulator)
-        with self._entered("" if channel is None else channel.channel_id, name):
+        place = self._enter("" if channel is None else channel.channel_id, name)
+        try:
             return await self._services.system[name].invoke(call)
+        finally:
+            self._running.discard(place)
 
     async def call_contract(
         self,
         session: Session,
         chaincode: ResolvedChaincode,
-        args: Sequence[bytes],
+        args: tuple[bytes, ...],
         is_init: bool,
         restart: Callable[[], Session],
     ) -> ContractResult:
@@ -101,7 +103,7 @@ class TransactionRun:
             chaincode_name=chaincode.name,
             channel_id=channel_id,
             tx_id=proposal.tx_id,
-            args=tuple(args),
+            args=args,
             is_init=is_init,
             creator=proposal.creator,
             nonce=proposal.nonce,
@@ -114,11 +116,12 @@ class TransactionRun:
             return self._open_calls(opened, chaincode.name, is_init)
 
         attempts = _Attempts(session, open_calls, restart)
-        with self._entered(channel_id, chaincode.package_id):
-            try:
-                return await self._services.host.execute(call, attempts.begin)
-            finally:
-                attempts.close()
+        place = self._enter(channel_id, chaincode.package_id)
+        try:
+            return await self._services.host.execute(call, attempts.begin)
+        finally:
+            attempts.close()
+            self._running.discard(place)
 
     def resolve(self, session: Session, name: str) -> ResolvedChaincode:
         """What a name means. Raises ChaincodeUnavailable."""
@@ -211,7 +214,7 @@ class TransactionRun:
             session.simulator.roll_back(checkpoint)
             return session
 
-        result = await self.call_contract(session, chaincode, args, False, restart)
+        result = await self.call_contract(session, chaincode, tuple(args), False, restart)
         return result.response
 
     def _check_invocation(self, channel: ChannelAccess, identity: Identity) -> None:
@@ -223,19 +226,16 @@ class TransactionRun:
         ):
             raise AccessDenied(f"access denied for channel [{channel.channel_id}]")
 
-    @contextmanager
-    def _entered(self, channel_id: str, runner: str) -> Iterator[None]:
-        """A Go peer knows one context per channel, transaction and package."""
-        key = (channel_id, runner)
-        if key in self._running:
+    def _enter(self, channel_id: str, runner: str) -> tuple[str, str]:
+        """A Go peer knows one context per channel, transaction and package. Whoever has entered
+        discards what this returns from those that are running."""
+        place = (channel_id, runner)
+        if place in self._running:
             raise InvocationRefused(
                 f"error sending: txid: {self._proposal.tx_id}({channel_id}) exists"
             )
-        self._running.add(key)
-        try:
-            yield
-        finally:
-            self._running.discard(key)
+        self._running.add(place)
+        return place
 
 
 def check_initialized(simulator: Simulator, chaincode: ResolvedChaincode, *, is_init: bool) -> None:

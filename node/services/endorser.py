@@ -1,5 +1,6 @@
 """``protos.Endorser``: one proposal in, one proposal response out."""
 
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.endorser import Endorser
 from tongban.node.services.guard import Context
 from tongban.protos.proposal_pb2 import SignedProposal
@@ -16,4 +17,4 @@ class EndorserService(EndorserServicer):
     async def ProcessProposal(  # noqa: N802, the name on the wire
         self, request: SignedProposal, context: Context
     ) -> ProposalResponse:
-        return await self._endorser.process(request)
+        return await self._endorser.process(ReceivedProposal(request))

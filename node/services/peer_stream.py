@@ -8,6 +8,7 @@ import asyncio
 import grpc
 
 from tongban.node.core.gateway.answer import EndorserAnswer
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.peer_network import LocalEndorser, PeerNetwork
 from tongban.node.runtime.stream_session import UNREAD_MAX, StreamSession
@@ -96,7 +97,7 @@ class PeerSession:
         deadline = message.deadline_ms / 1000 if message.deadline_ms else None
         try:
             async with asyncio.timeout(deadline):
-                answer: EndorserAnswer = await self._endorse(message.endorse)
+                answer: EndorserAnswer = await self._endorse(ReceivedProposal(message.endorse))
         except TimeoutError:
             text = f"not endorsed within {deadline:g} s"
             self._refuse(message.id, grpc.StatusCode.DEADLINE_EXCEEDED, text)

@@ -21,6 +21,7 @@ from tests.support.recorded_peer import (
 )
 from tongban.node.core.policy import SignatureVerifier
 from tongban.node.core.proposal import ClockRules
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.access import AccessControl
 from tongban.node.runtime.chaincodes import ChaincodeLookup
 from tongban.node.runtime.contract_host import ContractHost
@@ -67,7 +68,7 @@ def make_endorser(
 
 async def check_entry(entry: dict[str, Any], endorser: Endorser, answer: dict[str, Any]) -> None:
     data = (ENDORSEMENTS / entry["signed_proposal"]).read_bytes()
-    response = await endorser.process(SignedProposal.FromString(data))
+    response = await endorser.process(ReceivedProposal(SignedProposal.FromString(data)))
     case = (entry["id"], entry["note"], answer["msp"])
     assert response.response.status == answer["status"], (case, response.response.message)
     assert response.response.message == answer["message"], case

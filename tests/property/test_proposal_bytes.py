@@ -14,6 +14,7 @@ from tests.support.program import run_program
 from tongban.node.core.lifecycle.errors import LifecycleRefused
 from tongban.node.core.lifecycle.package import parse_package
 from tongban.node.core.proposal import ProposalRefused
+from tongban.node.core.received import ReceivedProposal
 from tongban.protos.proposal_pb2 import SignedProposal
 
 bounded = settings(
@@ -30,7 +31,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndorsingPeer]:
 def answer(peer: EndorsingPeer, signed: SignedProposal) -> int:
     """The status of the answer; 0 if the call is refused. Everything else is a failure."""
     try:
-        response = asyncio.run(peer.endorser.process(signed))
+        response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     except ProposalRefused:
         return 0
     finally:

@@ -1,7 +1,8 @@
 """A peer that endorses, in memory: organizations, a channel with chaincodes, and proposals.
 
 peer = EndorsingPeer({"basic": contract})      two organizations, ``basic`` defined and installed
-response = asyncio.run(peer.endorser.process(peer.propose("basic", "Create", "k")))
+signed = peer.propose("basic", "Create", "k")
+response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
 """
 
 import json

@@ -9,6 +9,7 @@ from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import ChannelPresence, PeerRecord
 from tongban.node.core.gateway.plan import Layout
 from tongban.node.core.policy import SignedBy
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.commits import CommitFeed, CommitStatus
 from tongban.node.runtime.gateway.gateway import Gateway
 from tongban.node.runtime.gateway.submit import OrdererUnreachable
@@ -119,10 +120,10 @@ class FakeEndorsers:
     def forget(self, peer: PeerRecord) -> None:
         self.forgotten.append(name_of(peer))
 
-    async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+    async def evaluate(self, peer: PeerRecord, proposal: ReceivedProposal) -> EndorserAnswer:
         return await self.call(peer, proposal)
 
-    async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+    async def call(self, peer: PeerRecord, proposal: ReceivedProposal) -> EndorserAnswer:
         name = name_of(peer)
         self.asked.append(name)
         answer = self.answers.get(name)
@@ -133,7 +134,7 @@ class FakeEndorsers:
                 self.given_up.append(name)
                 raise
         assert answer is not None
-        return answer(proposal) if callable(answer) else answer
+        return answer(proposal.signed) if callable(answer) else answer
 
 
 def name_of(peer: PeerRecord) -> str:

@@ -6,15 +6,10 @@ Header bytes and the endorsed payload travel verbatim; the transient map is left
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tongban.protos import common_pb2, proposal_pb2, transaction_pb2
-from tongban.protos.codec import parse
+from tongban.node.core.proposal import encode_payload
+from tongban.node.core.received import ReceivedProposal
+from tongban.protos import common_pb2, transaction_pb2
 from tongban.protos.proposal_response_pb2 import Endorsement
-
-
-def without_transient(chaincode_proposal_payload: bytes) -> bytes:
-    """The payload with only its input, as it is hashed and ordered."""
-    payload = parse(proposal_pb2.ChaincodeProposalPayload, chaincode_proposal_payload)
-    return proposal_pb2.ChaincodeProposalPayload(input=payload.input).SerializeToString()
 
 
 def distinct_endorsements(endorsements: Iterable[Endorsement]) -> list[Endorsement]:
@@ -40,26 +35,21 @@ def needed_endorsements(
 
 
 def build_transaction_payload(
-    proposal: proposal_pb2.Proposal,
+    received: ReceivedProposal,
     proposal_response_payload: bytes,
     endorsements: Sequence[Endorsement],
 ) -> bytes:
     """The serialized Payload of the transaction, to be signed by the proposal's creator."""
-    header = parse(common_pb2.Header, proposal.header)
+    header = received.header
     action = transaction_pb2.ChaincodeActionPayload(
-        chaincode_proposal_payload=without_transient(proposal.payload),
+        chaincode_proposal_payload=encode_payload(received.payload.input),
         action=transaction_pb2.ChaincodeEndorsedAction(
             proposal_response_payload=proposal_response_payload,
             endorsements=distinct_endorsements(endorsements),
         ),
     )
-    transaction = transaction_pb2.Transaction(
-        actions=[
-            transaction_pb2.TransactionAction(
-                header=header.signature_header, payload=action.SerializeToString()
-            )
-        ]
-    )
+    transaction = transaction_pb2.Transaction()
+    transaction.actions.add(header=header.signature_header, payload=action.SerializeToString())
     return common_pb2.Payload(
         header=header, data=transaction.SerializeToString()
     ).SerializeToString()

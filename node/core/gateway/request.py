@@ -3,36 +3,30 @@
 from typing import NamedTuple
 
 from tongban.node.core.gateway.errors import Code, GatewayError
-from tongban.protos import chaincode_pb2, common_pb2, proposal_pb2
-from tongban.protos.codec import parse
+from tongban.node.core.received import ReceivedProposal
+from tongban.protos import proposal_pb2
 from tongban.protos.errors import TongbanError
 
 
 class ProposalFacts(NamedTuple):
     """What the gateway needs to know of a proposal; peers check it in full."""
 
-    signed: proposal_pb2.SignedProposal
-    proposal: proposal_pb2.Proposal
+    received: ReceivedProposal
     channel_id: str
     chaincode: str
     tx_id: str
     has_transient: bool
 
 
-def read_proposal(signed: proposal_pb2.SignedProposal) -> ProposalFacts:
+def read_proposal(received: ReceivedProposal) -> ProposalFacts:
     """Raises MalformedMessage if any layer that the gateway needs cannot be parsed."""
-    proposal = parse(proposal_pb2.Proposal, signed.proposal_bytes)
-    header = parse(common_pb2.Header, proposal.header)
-    channel_header = parse(common_pb2.ChannelHeader, header.channel_header)
-    payload = parse(proposal_pb2.ChaincodeProposalPayload, proposal.payload)
-    invocation = parse(chaincode_pb2.ChaincodeInvocationSpec, payload.input)
+    channel_header = received.channel_header
     return ProposalFacts(
-        signed=signed,
-        proposal=proposal,
-        channel_id=channel_header.channel_id,
-        chaincode=invocation.chaincode_spec.chaincode_id.name,
-        tx_id=channel_header.tx_id,
-        has_transient=bool(payload.TransientMap),
+        received,
+        channel_header.channel_id,
+        received.invocation.chaincode_spec.chaincode_id.name,
+        channel_header.tx_id,
+        bool(received.payload.TransientMap),
     )
 
 
@@ -43,7 +37,7 @@ def read_for_endorse(signed: proposal_pb2.SignedProposal) -> ProposalFacts:
             Code.INVALID_ARGUMENT, "the proposed transaction must contain a signed proposal"
         )
     try:
-        return read_proposal(signed)
+        return read_proposal(ReceivedProposal(signed))
     except TongbanError as error:
         raise GatewayError(Code.INVALID_ARGUMENT, str(error)) from None
 
@@ -53,7 +47,7 @@ def read_for_evaluate(signed: proposal_pb2.SignedProposal) -> ProposalFacts:
     try:
         if not signed.proposal_bytes:
             raise _Unpackable("a signed proposal is required")
-        facts = read_proposal(signed)
+        facts = read_proposal(ReceivedProposal(signed))
         if not facts.channel_id:
             raise _Unpackable("no channel id provided")
         if not facts.chaincode:

@@ -5,21 +5,21 @@ from collections.abc import Awaitable, Callable
 
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import PeerRecord
-from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.node.core.received import ReceivedProposal
 
-Call = Callable[[PeerRecord, SignedProposal], Awaitable[EndorserAnswer]]
+Call = Callable[[PeerRecord, ReceivedProposal], Awaitable[EndorserAnswer]]
 """One of the calls of ``ports.Endorsers``."""
 
 
 async def ask(
-    call: Call, peer: PeerRecord, signed: SignedProposal, limit: float | None
+    call: Call, peer: PeerRecord, received: ReceivedProposal, limit: float | None
 ) -> EndorserAnswer:
     """The endorser's answer, or that it gave none within ``limit`` seconds."""
     if limit is None:
-        return await call(peer, signed)
+        return await call(peer, received)
     try:
         async with asyncio.timeout(limit):
-            return await call(peer, signed)
+            return await call(peer, received)
     except TimeoutError:
         # Not unreachable: a slow contract must not take the peer from everybody else.
         return EndorserAnswer(error=f"no answer from {peer.endpoint} within {limit:g} s")

@@ -72,7 +72,7 @@ class Endorsing:
         if not plan.is_complete or self._payload is None:
             raise GatewayError(Code.ABORTED, NOT_ENOUGH, self._errors)
         endorsements = needed_endorsements(plan.layout, self._endorsements)
-        payload = build_transaction_payload(self._facts.proposal, self._payload, endorsements)
+        payload = build_transaction_payload(self._facts.received, self._payload, endorsements)
         return Envelope(payload=payload)
 
     def _peers(self) -> list[PeerRecord]:
@@ -188,7 +188,7 @@ class Endorsing:
                 task.cancel()
 
     async def _ask(self, peer: PeerRecord) -> EndorserAnswer:
-        return await ask(self._endorsers.call, peer, self._facts.signed, self._limit)
+        return await ask(self._endorsers.call, peer, self._facts.received, self._limit)
 
     def _take(self, plan: EndorsementPlan, peer: PeerRecord, answer: EndorserAnswer) -> None:
         if self._note_failure(peer, answer) is not None or answer.response is None:

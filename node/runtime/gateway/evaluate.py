@@ -23,7 +23,7 @@ async def evaluate(
     errors: list[NodeError] = []
     code = Code.UNAVAILABLE
     for peer in _candidates(facts, endorsers, organizations):
-        answer = await ask(endorsers.evaluate, peer, facts.signed, limit)
+        answer = await ask(endorsers.evaluate, peer, facts.received, limit)
         failure = classify(answer)
         if failure is None and answer.response is not None:
             return result_of(answer.response)

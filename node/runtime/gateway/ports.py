@@ -1,18 +1,18 @@
 """What the gateway needs from the rest of the peer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol
 
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import PeerRecord
 from tongban.node.core.gateway.plan import Layout
 from tongban.node.core.policy import SignedBy
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.commits import CommitStatus
 from tongban.protos.ab_pb2 import BroadcastResponse
 from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
 from tongban.protos.common_pb2 import Envelope
-from tongban.protos.proposal_pb2 import SignedProposal
 from tongban.protos.proposal_response_pb2 import ChaincodeInterest
 
 
@@ -38,11 +38,11 @@ class Endorsers(Protocol):
         """Do not offer the peer again until it announces itself."""
         ...
 
-    async def call(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+    def call(self, peer: PeerRecord, proposal: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         """The peer's answer; never raises for what the peer or the network does."""
         ...
 
-    async def evaluate(self, peer: PeerRecord, proposal: SignedProposal) -> EndorserAnswer:
+    def evaluate(self, peer: PeerRecord, proposal: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         """As :meth:`call`, but the answer need not be endorsed."""
         ...
 

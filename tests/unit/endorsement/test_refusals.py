@@ -12,6 +12,7 @@ from tests.support.pki import EXPIRED, make_organization
 from tests.support.program import run_program
 from tongban.node.core.errors import Overloaded
 from tongban.node.core.proposal import ClockRules, Delivery, ProposalRefused
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.endorser import EndorserOptions
 from tongban.node.storage.layout import TxLocation
 from tongban.protos import chaincode_pb2, common_pb2, proposal_pb2
@@ -29,7 +30,7 @@ def peer(tmp_path: Path) -> EndorsingPeer:
 
 def refusal_of(peer: EndorsingPeer, signed: proposal_pb2.SignedProposal) -> ProposalRefused:
     with pytest.raises(ProposalRefused) as caught:
-        asyncio.run(peer.endorser.process(signed))
+        asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     check_nothing_happened(peer)
     response = caught.value.to_response()
     assert response.response.status == 500
@@ -193,7 +194,7 @@ def test_clock_rules_can_be_switched_off_by_configuration(tmp_path: Path) -> Non
     peer = EndorsingPeer({"basic": run_program}, tmp_path, options=EndorserOptions(rules))
     late = peer.org1.issue("late", ["client"], not_after=EXPIRED)
     signed = peer.propose("basic", *a_program(), member=late, seconds=5)
-    assert asyncio.run(peer.endorser.process(signed)).response.status == 200
+    assert asyncio.run(peer.endorser.process(ReceivedProposal(signed))).response.status == 200
 
 
 def test_another_time_window_shows_in_the_text(tmp_path: Path) -> None:
@@ -249,7 +250,7 @@ def test_a_creator_who_is_no_writer_is_refused(peer: EndorsingPeer) -> None:
 
 def test_an_unknown_channel_is_a_response(peer: EndorsingPeer) -> None:
     signed = peer.propose("basic", *a_program(), channel_id="nowhere")
-    response = asyncio.run(peer.endorser.process(signed))
+    response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     assert response.response.status == 500
     assert response.response.message == "channel 'nowhere' not found"
     assert not response.payload and not response.HasField("endorsement")
@@ -277,7 +278,7 @@ def test_an_undefined_chaincode_is_a_response(
     peer: EndorsingPeer, chaincode: str, channel_id: str, text: str
 ) -> None:
     signed = peer.propose(chaincode, *a_program(), channel_id=channel_id)
-    response = asyncio.run(peer.endorser.process(signed))
+    response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     assert (response.response.status, response.response.message) == (500, text)
     assert not response.payload and not response.HasField("endorsement")
     check_nothing_happened(peer)
@@ -287,10 +288,11 @@ def test_more_calls_than_the_limit_are_refused_at_once(tmp_path: Path) -> None:
     async def run() -> None:
         options = EndorserOptions(concurrency_limit=1, now=lambda: NOW)
         peer = EndorsingPeer({"basic": run_program}, tmp_path, options=options)
-        first = asyncio.ensure_future(peer.endorser.process(peer.propose("basic", *a_program())))
+        one, other = (ReceivedProposal(peer.propose("basic", *a_program())) for _ in range(2))
+        first = asyncio.ensure_future(peer.endorser.process(one))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded) as caught:
-            await peer.endorser.process(peer.propose("basic", *a_program()))
+            await peer.endorser.process(other)
         assert str(caught.value) == (
             "too many requests for /protos.Endorser, exceeding concurrency limit (1)"
         )

@@ -10,6 +10,7 @@ import pytest
 from tests.support.endorsing import EndorsingPeer, a_program
 from tests.support.program import run_program
 from tongban.node.core.identity import Identity
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.core.state import UpdateBatch, Version, VersionedValue
 from tongban.node.runtime.contract_host import (
     ContractCall,
@@ -46,7 +47,7 @@ def run(
     peer: EndorsingPeer, *operations: dict[str, Any], chaincode: str = "basic", **parts: Any
 ) -> proposal_response_pb2.ProposalResponse:
     signed = peer.propose(chaincode, *a_program(*operations), **parts)
-    response = asyncio.run(peer.endorser.process(signed))
+    response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     assert peer.snapshot_is_closed()
     assert peer.endorser.in_work == 0
     return response
@@ -101,7 +102,7 @@ def test_an_evaluation_answers_the_same_and_endorses_and_keeps_nothing(
         {"op": "return", "st": status, "msg": "said"},
     )
     signed = peer.propose("basic", *a_program(*operations), transient={"t": b"secret"})
-    response = asyncio.run(peer.endorser.evaluate(signed))
+    response = asyncio.run(peer.endorser.evaluate(ReceivedProposal(signed)))
     assert not peer.channel.held
     assert peer.snapshot_is_closed()
     assert not response.HasField("endorsement")

@@ -11,6 +11,7 @@ from tests.support.endorsing import EndorsingPeer, a_package, definition_args
 from tests.support.pki import Member
 from tests.support.program import run_program
 from tongban.node.core.policy import parse_policy
+from tongban.node.core.received import ReceivedProposal
 from tongban.protos import collection_pb2, kvrwset_pb2, lifecycle_pb2, proposal_pb2, rwset_pb2
 from tongban.protos.proposal_response_pb2 import ProposalResponse, ProposalResponsePayload
 
@@ -36,7 +37,7 @@ def call(
     signed = peer.propose(
         "_lifecycle", function, data, member=member or peer.org1.admin, channel_id=channel_id
     )
-    response = asyncio.run(peer.endorser.process(signed))
+    response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     assert peer.snapshot_is_closed()
     return response
 
@@ -373,7 +374,9 @@ def test_only_admins_of_the_peers_organization_install_and_approve(peer: Endorsi
 def test_calls_of_the_wrong_shape_are_refused(
     peer: EndorsingPeer, args: tuple[str, ...], text: str
 ) -> None:
-    response = asyncio.run(peer.endorser.process(peer.propose("_lifecycle", *args)))
+    response = asyncio.run(
+        peer.endorser.process(ReceivedProposal(peer.propose("_lifecycle", *args)))
+    )
     assert outcome(response) == (500, text)
 
 

@@ -19,6 +19,7 @@ from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.gateway.directory import PEERS_MAX, ChannelPresence, PeerRecord
 from tongban.node.core.identity import role_principal
 from tongban.node.core.policy import SignatureVerifier, SignedBy
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.dialing import Dialer
 from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
 from tongban.node.services.peer_stream import PeerStreamService
@@ -74,6 +75,9 @@ def announce(member: Member, **changes: object) -> SignedAnnouncement:
     return sign_announcement(replace(record(member), **changes), member.signer)  # type: ignore[arg-type]
 
 
+A_PROPOSAL = ReceivedProposal(SignedProposal())
+
+
 class Node:
     """A peer's network with what it is made of. Nothing is dialled that is not there."""
 
@@ -91,7 +95,7 @@ class Node:
         )
         self.network = PeerNetwork(own, Dialer(None).connect, verifier(config))
 
-    async def _endorse(self, proposal: SignedProposal) -> EndorserAnswer:
+    async def _endorse(self, proposal: ReceivedProposal) -> EndorserAnswer:
         return EndorserAnswer(ProposalResponse(payload=self.endpoint.encode()))
 
     def endpoints(self, chaincode: str = "cc") -> list[str]:
@@ -200,7 +204,7 @@ def test_a_forgotten_peer_returns_with_what_it_says_next(
             before = announce(other, sequence=4)
             node.network.learn([before])
             (peer,) = [p for p in node.network.with_chaincode(CHANNEL, "cc") if p.msp_id == "BMSP"]
-            answer = await node.network.call(peer, SignedProposal())
+            answer = await node.network.call(peer, A_PROPOSAL)
             assert answer.is_unreachable
             node.network.forget(peer)
             assert "peer:1" not in node.endpoints()
@@ -226,7 +230,7 @@ def test_this_peer_is_never_forgotten_and_counts_as_it_is_now(
             assert node.endpoints() == ["local:1", "peer:1"]
             node.network.forget(node.network.local)
             assert node.endpoints() == ["local:1", "peer:1"]
-            answer = await node.network.call(node.network.local, SignedProposal())
+            answer = await node.network.call(node.network.local, A_PROPOSAL)
             assert answer.response is not None and answer.response.payload == b"local:1"
 
     run(work)
@@ -299,7 +303,7 @@ def test_peers_find_each_other_through_one_that_both_know(
                 for p in first.network.with_chaincode(CHANNEL, "cc")
                 if p.endpoint == last.endpoint
             ]
-            answer = await first.network.call(peer, SignedProposal())
+            answer = await first.network.call(peer, A_PROPOSAL)
             assert answer.response is not None, answer.error
             assert answer.response.payload == last.endpoint.encode()
 

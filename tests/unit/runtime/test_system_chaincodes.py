@@ -9,6 +9,7 @@ from tests.support.channels import describe
 from tests.support.endorsing import EndorsingPeer
 from tests.support.pki import Member
 from tongban.node.core.channel import build_channel_config, build_genesis_block
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.storage.layout import TxLocation
 from tongban.protos import (
     common_pb2,
@@ -41,7 +42,7 @@ def call(
     member: Member | None = None,
 ) -> ProposalResponse:
     signed = peer.propose(chaincode, *args, channel_id=channel_id, member=member or peer.org1.admin)
-    response = asyncio.run(peer.endorser.process(signed))
+    response = asyncio.run(peer.endorser.process(ReceivedProposal(signed)))
     assert peer.snapshot_is_closed()
     return response
 

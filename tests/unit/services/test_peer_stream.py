@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.gateway_ports import until
 from tongban.node.core.gateway.answer import EndorserAnswer
+from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.peer_network import PeerNetwork
 from tongban.node.services import peer_stream
 from tongban.node.services.peer_stream import PeerSession
@@ -53,7 +54,8 @@ class Subject:
     def fault(self, error: BaseException) -> None:
         raise error
 
-    async def _endorse(self, signed: SignedProposal) -> EndorserAnswer:
+    async def _endorse(self, received: ReceivedProposal) -> EndorserAnswer:
+        signed = received.signed
         if signed.proposal_bytes == b"hang":
             try:
                 await asyncio.Event().wait()
