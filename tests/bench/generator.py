@@ -1,8 +1,11 @@
 """A load generator in a process of its own: so many callers, one after the other each, for a time.
 
-    python -m tests.bench.generator '{"directory": …, "callers": 64, "seconds": 5, …}'
+    python -m tests.bench.generator '{"directory": …, "operation": "create", "way": "stream", …}'
 
-Prints one JSON object. Every caller waits for its commit before it begins the next transaction.
+Prints ``ready``, begins when it is sent a line, and prints one JSON object. Every caller waits for
+its commit before it begins the next transaction. The generator is lean, since it works on the same
+cores as the network that it measures: it speaks the protocols itself and moves each caller on from
+the answers as they come. The way ``sdk`` goes through the SDK instead.
 """
 
 import asyncio
@@ -10,104 +13,80 @@ import json
 import resource
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
+
+from tests.bench.callers import Calls, Order, Run
+from tests.bench.proposals import Proposer
+from tests.bench.sdk_load import SdkLoad, prepare
+from tests.bench.stream_load import StreamLoad
+from tests.bench.unary_load import UnaryLoad
 from tongban.network.connections import Connections
 from tongban.network.layout import NetworkLayout
 from tongban.network.topology import load_topology
-from tongban.sdk import TransactionError, aio
-from tongban.sdk.errors import EvaluateError
+from tongban.sdk import SigningIdentity, Tls, aio
+from tongban.sdk.channel import channel_options
 
-OWNERS = ("Li Na", "Tomoko")
-
-
-@dataclass
-class Tally:
-    """What happened."""
-
-    latencies: list[float] = field(default_factory=list)
-    failures: dict[str, int] = field(default_factory=dict)
-
-    def fail(self, text: str) -> None:
-        self.failures[text] = self.failures.get(text, 0) + 1
+CONTRACT = "basic"
 
 
-class Load:
-    """One run of one kind of call."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where the callers enter the network, and as whom."""
 
-    def __init__(self, contract: aio.Contract, order: dict[str, Any]) -> None:
-        self._contract = contract
-        self._order = order
-        self._tag = f"{time.time_ns():x}"
-        self.tally = Tally()
-
-    async def prepare(self) -> None:
-        """Assets that transfers and queries need, one a caller."""
-        if self._order["operation"] == "create":
-            return
-        callers = range(self._order["callers"])
-        await asyncio.gather(*(self._create(f"{self._tag}-{caller}") for caller in callers))
-
-    async def run(self) -> float:
-        """Seconds from the first call to the last answer."""
-        started = time.monotonic()
-        until = started + self._order["seconds"]
-        callers = range(self._order["callers"])
-        await asyncio.gather(*(self._call_until(caller, until) for caller in callers))
-        return time.monotonic() - started
-
-    async def _call_until(self, caller: int, until: float) -> None:
-        number = 0
-        while (began := time.monotonic()) < until:
-            try:
-                await self._call(caller, number)
-                self.tally.latencies.append(time.monotonic() - began)
-            except (TransactionError, EvaluateError) as error:
-                self.tally.fail(str(error)[:200])
-            number += 1
-
-    async def _call(self, caller: int, number: int) -> None:
-        operation = self._order["operation"]
-        if operation == "create":
-            await self._create(f"{self._tag}-{caller}-{number}")
-        elif operation == "transfer":
-            asset = f"{self._tag}-{caller}"
-            await self._contract.submit("TransferAsset", asset, OWNERS[number % 2])
-        else:
-            await self._contract.evaluate("ReadAsset", f"{self._tag}-{caller}")
-
-    async def _create(self, asset: str) -> None:
-        await self._contract.submit("CreateAsset", asset, "blue", "5", "Li Na", "300")
+    address: str
+    identity: SigningIdentity
+    tls: Tls
+    channel_id: str
 
 
-async def generate(order: dict[str, Any]) -> dict[str, Any]:
-    """Run what is ordered and say what came of it."""
-    layout = NetworkLayout(Path(order["directory"]))
+def find_entry(directory: str) -> Entry:
+    """The first organization's peer and its first user, on the first channel."""
+    layout = NetworkLayout(Path(directory))
     connections = Connections(load_topology(layout.topology), layout)
     organization = connections.topology.organizations[0]
     host, peer = connections.entry_peer(organization)
-    gateway = aio.Gateway.connect(
+    return Entry(
         f"127.0.0.1:{peer.port}",
         connections.identity(organization, "User1"),
-        tls=connections.tls(host, peer),
-        stream=order["stream"],
+        connections.tls(host, peer),
+        connections.topology.channels[0].id,
     )
+
+
+async def generate(order: Order) -> dict[str, Any]:
+    """Do what is ordered and say what came of it."""
+    entry, calls = find_entry(order.directory), Calls(order.operation)
+    gateway = aio.Gateway.connect(entry.address, entry.identity, tls=entry.tls, stream=True)
     async with gateway:
-        channel = connections.topology.channels[0].id
-        load = Load(gateway.get_network(channel).get_contract("basic"), order)
-        await load.prepare()
-        print("ready", flush=True)
-        sys.stdin.readline()
-        before = _cpu_s()
-        seconds = await load.run()
-        return {
-            "seconds": seconds,
-            "cpu_s": _cpu_s() - before,
-            "latencies": sorted(load.tally.latencies),
-            "failures": load.tally.failures,
-        }
+        contract = gateway.get_network(entry.channel_id).get_contract(CONTRACT)
+        await prepare(contract, order, calls)
+        if order.way == "sdk":
+            return await _timed(SdkLoad(contract, order, calls))
+    proposer = Proposer(entry.identity, entry.channel_id, CONTRACT)
+    run = Run(proposer, order, calls)
+    options = channel_options(entry.tls)
+    credentials = entry.tls.credentials()
+    async with grpc.aio.secure_channel(entry.address, credentials, options) as channel:
+        load = StreamLoad(channel, run) if order.way == "stream" else UnaryLoad(channel, run)
+        await load.connect()
+        return await _timed(load)
+
+
+async def _timed(load: StreamLoad | UnaryLoad | SdkLoad) -> dict[str, Any]:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    cpu_s, began = _cpu_s(), time.monotonic()
+    await load.work()
+    return {
+        "seconds": time.monotonic() - began,
+        "cpu_s": _cpu_s() - cpu_s,
+        "latencies": sorted(load.tally.latencies),
+        "failures": load.tally.failures,
+    }
 
 
 def _cpu_s() -> float:
@@ -116,7 +95,8 @@ def _cpu_s() -> float:
 
 
 def main() -> None:
-    print(json.dumps(asyncio.run(generate(json.loads(sys.argv[1])))))
+    order = Order(**json.loads(sys.argv[1]))
+    print(json.dumps(asyncio.run(generate(order))))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Throughput, latency and cost of transactions and queries on a two-organization network."""
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tests.bench.callers import Operation, Way
 from tests.bench.machine import children, disk_bytes, metric, quantile, usage
 from tests.support.networks import RunningNetwork
 
@@ -19,8 +21,8 @@ GENERATOR_SECONDS_MAX = 120.0
 class Case:
     """One row of the table."""
 
-    operation: str
-    stream: bool
+    operation: Operation
+    way: Way
     callers: int
 
 
@@ -45,10 +47,13 @@ class Result:
 
 
 def cases(callers: tuple[int, ...]) -> Iterator[Case]:
-    for operation in ("create", "transfer", "query"):
-        for stream in (True, False):
-            for count in callers:
-                yield Case(operation, stream, count)
+    """Every operation in both ways; and at the most callers, what it is through the SDK."""
+    operations: tuple[Operation, ...] = ("create", "transfer", "query")
+    ways: tuple[Way, ...] = ("stream", "unary")
+    for operation, way, count in itertools.product(operations, ways, callers):
+        yield Case(operation, way, count)
+        if operation == "create" and way == "stream" and count == max(callers):
+            yield Case(operation, "sdk", count)
 
 
 class Meter:
@@ -81,7 +86,7 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
     order = {
         "directory": str(network.layout.root),
         "operation": case.operation,
-        "stream": case.stream,
+        "way": case.way,
         "callers": case.callers,
         "seconds": seconds,
     }
@@ -95,6 +100,7 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
     ) as generator:
         assert generator.stdout is not None and generator.stdin is not None
         assert generator.stdout.readline() == "ready\n", "the generator did not start"
+        network.wait_for_equal_heights(network.topology.channels[0].id)
         meter, disk_before = Meter(network), disk_bytes(data)
         output, _ = generator.communicate("go\n", timeout=seconds + GENERATOR_SECONDS_MAX)
     found: dict[str, Any] = json.loads(output)
@@ -105,7 +111,7 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
     grown = disk_bytes(data) - disk_before
     return Result(
         operation=case.operation,
-        way="stream" if case.stream else "unary",
+        way=case.way,
         callers=case.callers,
         per_second=round(count / found["seconds"], 1),
         p50_ms=_at(latencies, 0.50),
