@@ -6,6 +6,7 @@ cancelled request gets no answer. When the stream ends, what is still running is
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from tongban.node.core.errors import Overloaded
@@ -42,7 +43,8 @@ class StreamMessage(Protocol):
 
 M = TypeVar("M", bound=StreamMessage)
 
-Answer = Callable[[M], Coroutine[Any, Any, None]]
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Serves one request."""
 
 
 class StreamSession(Generic[M]):
@@ -66,19 +68,21 @@ class StreamSession(Generic[M]):
         """Whether a request of this id is being served."""
         return request_id in self._running
 
-    def start(self, request_id: int, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, request_id: int, work: Work) -> None:
         """Run the work of a request; the id must not be open."""
         assert request_id not in self._running, "checked by the caller"
-        task = asyncio.get_running_loop().create_task(work)
-        self._running[request_id] = task
         if self._places is not None:
             self._places.count += 1
-        task.add_done_callback(lambda done: self._ended(request_id, done))
+        task = asyncio.get_running_loop().create_task(self._serve(request_id, work))
+        self._running[request_id] = task
 
     def cancel(self, request_id: int) -> None:
         """Stop serving a request; an id that is not open is ignored."""
         task = self._running.get(request_id)
         if task is not None:
+            # One that has not begun to run will never come to the end of _serve. All could be
+            # ended by such a callback, but that is one more turn of the event loop for each.
+            task.add_done_callback(partial(self._ended, request_id))
             task.cancel()
 
     def finish(self) -> None:
@@ -90,15 +94,24 @@ class StreamSession(Generic[M]):
     def abort(self) -> None:
         """The stream is gone: nobody will read an answer."""
         self._finished = True
-        for task in list(self._running.values()):
-            task.cancel()
+        for request_id in list(self._running):
+            self.cancel(request_id)
         self.outbox.close()
 
-    def _ended(self, request_id: int, task: asyncio.Task[None]) -> None:
-        self._running.pop(request_id, None)
+    async def _serve(self, request_id: int, work: Work) -> None:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # carried to the supervisor
+            self._faults.fault(error)
+        self._ended(request_id, asyncio.current_task())
+
+    def _ended(self, request_id: int, task: asyncio.Task[None] | None) -> None:
+        if self._running.get(request_id) is not task:
+            return
+        del self._running[request_id]
         if self._places is not None:
             self._places.count -= 1
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._faults.fault(error)
         if self._finished and not self._running:
             self.outbox.close()

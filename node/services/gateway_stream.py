@@ -7,6 +7,7 @@ was lost with a stream is asked for again with ``commit_status``.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import grpc
@@ -125,7 +126,7 @@ class GatewaySession:
             self._fail(message.id, error)
             return
         deadline = message.deadline_ms / 1000 if message.deadline_ms else None
-        self.requests.start(message.id, self._serve(work, message, deadline))
+        self.requests.start(message.id, partial(self._serve, work, message, deadline))
 
     async def _serve(self, work: Work, message: GatewayMessage, deadline: float | None) -> None:
         try:

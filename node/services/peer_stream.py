@@ -4,6 +4,7 @@ A peer that connects is told whom this one knows, and may announce itself and ot
 """
 
 import asyncio
+from functools import partial
 
 import grpc
 
@@ -91,7 +92,7 @@ class PeerSession:
             text = "more requests are open on this stream than its Hello allows"
             self._refuse(message.id, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         else:
-            self.requests.start(message.id, self._serve(message))
+            self.requests.start(message.id, partial(self._serve, message))
 
     async def _serve(self, message: PeerMessage) -> None:
         deadline = message.deadline_ms / 1000 if message.deadline_ms else None
