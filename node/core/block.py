@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tongban.node.core.transaction import ParsedTransaction, parse_envelope, read_envelope
+from tongban.node.core.transaction import (
+    ParsedTransaction,
+    Repeated,
+    parse_envelope,
+    read_envelope,
+)
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import (
     Block,
@@ -23,6 +28,9 @@ from tongban.protos.limits import TRANSACTIONS_PER_BLOCK_MAX
 
 METADATA_SLOTS = len(BlockMetadataIndex.keys())
 """Entries of a block's metadata; a block with fewer is refused."""
+
+_SIZE_DIGITS_MAX = 5
+"""Digits of seven bits in the length of a payload: more than any message that is accepted needs."""
 
 
 class BlockRefused(TongbanError):
@@ -126,28 +134,59 @@ def _read_envelopes(data: Sequence[bytes]) -> tuple[tuple[ParsedTransaction, ...
     a configuration holds nothing else and is exempt."""
     malformed = "" if data else "it has no transactions"
     transactions: list[ParsedTransaction] = []
+    repeated = Repeated()
     for index, raw in enumerate(data):
-        try:
-            envelope = parse(Envelope, raw)
-        except MalformedMessage as error:
-            transactions.append(parse_envelope(raw))
-            malformed = malformed or f"transaction {index}: {error}"
+        parts = _split_shortest(raw)
+        if parts is not None:
+            transactions.append(read_envelope(*parts, repeated))
             continue
-        transactions.append(read_envelope(envelope.payload, envelope.signature))
-        if not malformed:
-            malformed = _find_defect(index, envelope, raw)
+        transaction, defect = _read_odd_envelope(raw)
+        transactions.append(transaction)
+        if not malformed and defect:
+            malformed = f"transaction {index}{defect}"
     if len(transactions) == 1 and transactions[0].is_config:
         malformed = ""
     return tuple(transactions), malformed
 
 
-def _find_defect(index: int, envelope: Envelope, raw: bytes) -> str:
+def _split_shortest(raw: bytes) -> tuple[bytes, bytes] | None:
+    """Payload and signature, if the envelope is exactly what serializing it gives, neither is empty
+    and the signature is no longer than ECDSA makes them. So are all good ones; for others, None."""
+    try:
+        size, at, shift = raw[1] & 0x7F, 2, 7
+        while raw[at - 1] & 0x80:
+            if at > _SIZE_DIGITS_MAX:
+                return None
+            size |= (raw[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+        end = at + size
+        signature_size = raw[end + 1]
+        is_shortest = (
+            raw[0] == 0x0A
+            and raw[end] == 0x12
+            and size > 0
+            and raw[at - 1] > 0  # else a digit too many
+            and 0 < signature_size < 0x80
+            and end + 2 + signature_size == len(raw)
+        )
+    except IndexError:
+        return None
+    return (raw[at:end], raw[end + 2 :]) if is_shortest else None
+
+
+def _read_odd_envelope(raw: bytes) -> tuple[ParsedTransaction, str]:
+    """One that may be malformed, and what is wrong with it."""
+    try:
+        envelope = parse(Envelope, raw)
+    except MalformedMessage as error:
+        return parse_envelope(raw), f": {error}"
+    transaction = read_envelope(envelope.payload, envelope.signature, Repeated())
     if not envelope.payload or not envelope.signature:
         missing = "signature" if envelope.payload else "payload"
-        return f"transaction {index} has no {missing}"
+        return transaction, f" has no {missing}"
     if envelope.SerializeToString() != raw:
-        return f"transaction {index} is not in its shortest form"
-    return ""
+        return transaction, " is not in its shortest form"
+    return transaction, ""
 
 
 def check_integrity(block: ParsedBlock, number: int, previous_hash: bytes) -> None:

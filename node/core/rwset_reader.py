@@ -6,7 +6,7 @@ keys, the digest itself of hashed ones. What counts as a delete is decided here 
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tongban.node.core.state import Version
 from tongban.protos.codec import parse
@@ -21,6 +21,9 @@ from tongban.protos.kvrwset_pb2 import (
     RangeQueryInfo,
 )
 from tongban.protos.rwset_pb2 import CollectionHashedReadWriteSet, TxReadWriteSet
+
+# Named tuples are made by functions in Python, which cost more than the tuples.
+_make = tuple.__new__
 
 
 class Read(NamedTuple):
@@ -89,8 +92,21 @@ class NsRwSet(NamedTuple):
     @property
     def is_written(self) -> bool:
         """Whether anything is written in it, public or hashed, value or metadata."""
-        return bool(self.writes or self.metadata_writes) or any(
-            part.writes or part.metadata_writes for part in self.collections
+        return bool(
+            self.writes
+            or self.metadata_writes
+            or (
+                self.collections
+                and any(part.writes or part.metadata_writes for part in self.collections)
+            )
+        )
+
+    @property
+    def changes_metadata(self) -> bool:
+        """Whether a key's metadata is written in it."""
+        return bool(
+            self.metadata_writes
+            or (self.collections and any(part.metadata_writes for part in self.collections))
         )
 
 
@@ -102,56 +118,72 @@ class TxRwSet(NamedTuple):
     @property
     def changes_metadata(self) -> bool:
         """Whether a key's metadata is written anywhere."""
-        return any(
-            part.metadata_writes or any(coll.metadata_writes for coll in part.collections)
-            for part in self.namespaces
-        )
+        return any(part.changes_metadata for part in self.namespaces)
 
 
-def parse_tx_rwset(data: bytes) -> TxRwSet:
-    """The read-write set in ``data``.
+KnownParts: TypeAlias = dict[tuple[str, bytes], NsRwSet]
+"""Parts without collections by name and bytes. Transactions of one block often read the same, such
+as the definition of their chaincode, and equal bytes are read once."""
+
+
+def parse_tx_rwset(data: bytes, known: KnownParts | None = None) -> TxRwSet:
+    """The read-write set in ``data``. ``known`` are parts that were read before, and take more.
 
     Raises:
         MalformedMessage: the set, the part of a namespace or of a collection is unparsable.
     """
-    message = parse(TxReadWriteSet, data, "read-write set")
-    return TxRwSet(
-        tuple(
-            _namespace(part.namespace, part.rwset, part.collection_hashed_rwset)
-            for part in message.ns_rwset
-        )
-    )
+    if known is None:
+        known = {}
+    namespaces: list[NsRwSet] = []
+    for part in parse(TxReadWriteSet, data, "read-write set").ns_rwset:
+        name, raw, collections = part.namespace, part.rwset, part.collection_hashed_rwset
+        if collections:
+            namespaces.append(_namespace(name, raw, collections))
+            continue
+        found = known.get((name, raw))
+        if found is None:
+            found = known[name, raw] = _namespace(name, raw, ())
+        namespaces.append(found)
+    return TxRwSet(tuple(namespaces))
 
 
 def _namespace(
     name: str, data: bytes, collections: Iterable[CollectionHashedReadWriteSet]
 ) -> NsRwSet:
     part = parse(KVRWSet, data, "read-write set of a namespace")
+    # Most of it is empty most of the time, and a loop over nothing costs as much as over one.
+    reads, queries = part.reads, part.range_queries_info
+    writes, metadata_writes = part.writes, part.metadata_writes
     return NsRwSet(
         name,
-        tuple([_read(read) for read in part.reads]),
-        tuple([_range_query(query) for query in part.range_queries_info]),
-        tuple([_write(write.key, write.is_delete, write.value) for write in part.writes]),
+        tuple([_read(read) for read in reads]) if reads else (),
+        tuple([_range_query(query) for query in queries]) if queries else (),
+        tuple([_write(write.key, write.is_delete, write.value) for write in writes])
+        if writes
+        else (),
         tuple(
             [
                 MetadataWrite(write.key.encode(), serialize_entries(write.entries))
-                for write in part.metadata_writes
+                for write in metadata_writes
             ]
-        ),
-        tuple([_collection(collection) for collection in collections]),
+        )
+        if metadata_writes
+        else (),
+        tuple([_collection(collection) for collection in collections]) if collections else (),
     )
 
 
 def _write(key: str, is_delete: bool, value: bytes) -> Write:
     """An empty value is a delete, whatever the flag says."""
-    return Write(key.encode(), is_delete or not value, value)
+    return _make(Write, (key.encode(), is_delete or not value, value))
 
 
 def _read(read: KVRead) -> Read:
+    key = read.key.encode()
     if not read.HasField("version"):
-        return Read(read.key.encode(), None)
+        return _make(Read, (key, None))
     version = read.version
-    return Read(read.key.encode(), Version(version.block_num, version.tx_num))
+    return _make(Read, (key, _make(Version, (version.block_num, version.tx_num))))
 
 
 def _read_hash(read: KVReadHash) -> Read:

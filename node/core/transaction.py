@@ -15,14 +15,15 @@ Contents at which a Go peer stops get the code of the check that meets them.
 
 from typing import NamedTuple, TypeAlias
 
-from tongban.node.core.rwset_reader import TxRwSet, parse_tx_rwset
+from google.protobuf.message import DecodeError
+
+from tongban.node.core.rwset_reader import KnownParts, TxRwSet, parse_tx_rwset
 from tongban.node.core.wire_presence import is_empty_field_present
 from tongban.protos.chaincode_event_pb2 import ChaincodeEvent
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import (
     ChannelHeader,
     Envelope,
-    Header,
     HeaderType,
     Payload,
     SignatureHeader,
@@ -33,6 +34,7 @@ from tongban.protos.proposal_pb2 import ChaincodeAction, ChaincodeHeaderExtensio
 from tongban.protos.proposal_response_pb2 import ProposalResponsePayload
 from tongban.protos.transaction_pb2 import (
     ChaincodeActionPayload,
+    ChaincodeEndorsedAction,
     Transaction,
     TxValidationCode,
 )
@@ -103,6 +105,17 @@ class ParsedTransaction(NamedTuple):
         return self.header is not None and self.header.type == _CONFIG
 
 
+class Repeated:
+    """What the envelopes of one block say again and again, read once."""
+
+    __slots__ = ("extensions", "parts")
+
+    def __init__(self) -> None:
+        self.extensions: dict[bytes, str | None] = {}
+        """Header extensions that were read, and the chaincode that each names."""
+        self.parts: KnownParts = {}
+
+
 class _Refused(Exception):
     """Carries a code out of a stage."""
 
@@ -111,11 +124,24 @@ class _Refused(Exception):
         self.code = code
 
 
+# Named tuples are made by functions in Python, which cost more than the tuples.
+_make = tuple.__new__
+
 # Generated enums look a name up on every use, so what is used for each envelope is kept here.
 _VALID = TxValidationCode.VALID
 _CONFIG = HeaderType.CONFIG
 _CONFIG_UPDATE = HeaderType.CONFIG_UPDATE
-_OPEN_TYPES = (_CONFIG, _CONFIG_UPDATE, HeaderType.ENDORSER_TRANSACTION)
+_ENDORSED = HeaderType.ENDORSER_TRANSACTION
+_OPEN_TYPES = (_ENDORSED, _CONFIG, _CONFIG_UPDATE)
+
+# Bytes inside an envelope are no more than the envelope, whose size was looked at before.
+_to_payload = Payload.FromString
+_to_channel_header = ChannelHeader.FromString
+_to_signature_header = SignatureHeader.FromString
+_to_transaction = Transaction.FromString
+_to_action_payload = ChaincodeActionPayload.FromString
+_to_response_payload = ProposalResponsePayload.FromString
+_to_action = ChaincodeAction.FromString
 
 
 def parse_envelope(data: bytes) -> ParsedTransaction:
@@ -124,26 +150,35 @@ def parse_envelope(data: bytes) -> ParsedTransaction:
         envelope = parse(Envelope, data)
     except MalformedMessage:
         return _unread(b"", b"", TxValidationCode.INVALID_OTHER_REASON)
-    return read_envelope(envelope.payload, envelope.signature)
+    return read_envelope(envelope.payload, envelope.signature, Repeated())
 
 
-def read_envelope(payload: bytes, signature: bytes) -> ParsedTransaction:
-    """As :func:`parse_envelope`, for an envelope that is open already."""
+def read_envelope(payload: bytes, signature: bytes, repeated: Repeated) -> ParsedTransaction:
+    """As :func:`parse_envelope`, for an envelope that is open already. ``repeated`` is shared by
+    the envelopes of a block."""
     try:
-        message = parse(Payload, payload)
-    except MalformedMessage:
+        message = _to_payload(payload)
+    except DecodeError:
         return _unread(payload, signature, TxValidationCode.BAD_PAYLOAD)
-    if not message.HasField("header"):
+    headers, data = message.header, message.data
+    channel_header, signature_header = headers.channel_header, headers.signature_header
+    if not channel_header and not message.HasField("header"):
         return _unread(payload, signature, TxValidationCode.BAD_COMMON_HEADER)
-    header, index_id = _read_header(message.header)
+    header, index_id = _read_header(channel_header, signature_header)
     if header is None or not _is_acceptable(header):
         code = TxValidationCode.BAD_COMMON_HEADER
         return ParsedTransaction(
-            payload, signature, header, message.data, None, index_id, code, _VALID, _VALID
+            payload, signature, header, data, None, index_id, code, _VALID, _VALID
         )
-    body, body_code, content_code = _read_body(header, message.data)
-    return ParsedTransaction(
-        payload, signature, header, message.data, body, index_id, _VALID, body_code, content_code
+    if header.type == _ENDORSED:
+        body, body_code, content_code = _read_body(header, signature_header, data, repeated)
+    else:
+        refused = header.type == _CONFIG_UPDATE
+        body_code = TxValidationCode.UNSUPPORTED_TX_PAYLOAD if refused else _VALID
+        body, content_code = None, _VALID
+    return _make(
+        ParsedTransaction,
+        (payload, signature, header, data, body, index_id, _VALID, body_code, content_code),
     )
 
 
@@ -151,27 +186,29 @@ def _unread(payload: bytes, signature: bytes, code: Code) -> ParsedTransaction:
     return ParsedTransaction(payload, signature, None, b"", None, None, code, _VALID, _VALID)
 
 
-def _read_header(message: Header) -> tuple[CommonHeader | None, str | None]:
-    raw = message.channel_header
+def _read_header(raw: bytes, signature_header: bytes) -> tuple[CommonHeader | None, str | None]:
     try:
-        channel = parse(ChannelHeader, raw)
-    except MalformedMessage:
+        channel = _to_channel_header(raw)
+    except DecodeError:
         return None, None
     tx_id = channel.tx_id
     try:
-        signature = parse(SignatureHeader, message.signature_header)
-    except MalformedMessage:
+        signature = _to_signature_header(signature_header)
+    except DecodeError:
         return None, tx_id or None
     creator, nonce = signature.creator, signature.nonce
-    header = CommonHeader(
-        channel.type,
-        channel.channel_id,
-        tx_id,
-        channel.epoch,
-        channel.extension,
-        creator,
-        nonce,
-        raw,
+    header = _make(
+        CommonHeader,
+        (
+            channel.type,
+            channel.channel_id,
+            tx_id,
+            channel.epoch,
+            channel.extension,
+            creator,
+            nonce,
+            raw,
+        ),
     )
     return header, tx_id or compute_tx_id(nonce, creator)
 
@@ -185,104 +222,118 @@ def _is_acceptable(header: CommonHeader) -> bool:
     )
 
 
-def _read_body(header: CommonHeader, data: bytes) -> tuple[EndorserBody | None, Code, Code]:
+def _read_body(
+    header: CommonHeader, signature_header: bytes, data: bytes, repeated: Repeated
+) -> tuple[EndorserBody | None, Code, Code]:
     """The body and the codes of its two stages."""
-    if header.type == _CONFIG_UPDATE:
-        return None, TxValidationCode.UNSUPPORTED_TX_PAYLOAD, _VALID
-    if header.type == _CONFIG:
-        return None, _VALID, _VALID
     if header.tx_id != compute_tx_id(header.nonce, header.creator):
         return None, TxValidationCode.BAD_PROPOSAL_TXID, _VALID
     try:
-        payload, response = _read_action(header, data)
-    except (_Refused, MalformedMessage):
+        payload, response, raw = _read_action(header, signature_header, data)
+    except (_Refused, DecodeError):
         return None, TxValidationCode.INVALID_ENDORSER_TRANSACTION, _VALID
     try:
-        return _read_content(header, payload, response), _VALID, _VALID
+        return _read_content(header, payload, response, raw, repeated), _VALID, _VALID
     except _Refused as refused:
         return None, _VALID, refused.code
 
 
 def _read_action(
-    header: CommonHeader, data: bytes
-) -> tuple[ChaincodeActionPayload, ProposalResponsePayload]:
-    """The action's payload and what was endorsed, once the proposal hash is right.
+    header: CommonHeader, signature_header: bytes, data: bytes
+) -> tuple[ChaincodeEndorsedAction, ProposalResponsePayload, bytes]:
+    """The endorsed action and what was endorsed, parsed and raw, once the proposal hash is right.
 
     The action's own header counts for the hash, even if it is not that of the envelope.
     """
-    actions = parse(Transaction, data).actions
+    actions = _to_transaction(data).actions
     if len(actions) != 1:
         raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     action = actions[0]
-    signature_header = action.header
-    parsed = parse(SignatureHeader, signature_header)
-    if not parsed.nonce or not parsed.creator:
-        raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
+    action_header = action.header
+    if action_header != signature_header:  # which was looked at before
+        parsed = _to_signature_header(action_header)
+        if not parsed.nonce or not parsed.creator:
+            raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     raw = action.payload
-    payload = parse(ChaincodeActionPayload, raw)
+    payload = _to_action_payload(raw)
     if not payload.HasField("action"):
         raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
-    response = parse(ProposalResponsePayload, payload.action.proposal_response_payload)
+    endorsed = payload.action
+    raw_response = endorsed.proposal_response_payload
+    response = _to_response_payload(raw_response)
     proposal = payload.chaincode_proposal_payload
     if not proposal and not is_empty_field_present(payload, raw, 1):
         raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
     if response.proposal_hash != compute_proposal_hash(
-        header.channel_header, signature_header, proposal
+        header.channel_header, action_header, proposal
     ):
         raise _Refused(TxValidationCode.INVALID_ENDORSER_TRANSACTION)
-    return payload, response
+    return endorsed, response, raw_response
 
 
 def _read_content(
-    header: CommonHeader, payload: ChaincodeActionPayload, response: ProposalResponsePayload
+    header: CommonHeader,
+    endorsed: ChaincodeEndorsedAction,
+    response: ProposalResponsePayload,
+    raw_payload: bytes,
+    repeated: Repeated,
 ) -> EndorserBody:
-    try:
-        extension = parse(ChaincodeHeaderExtension, header.extension)
-    except MalformedMessage:
-        raise _Refused(TxValidationCode.BAD_HEADER_EXTENSION) from None
-    endorsed = payload.action
-    raw_payload = endorsed.proposal_response_payload
+    called = _read_extension(header.extension, repeated)
     raw_action = response.extension
     if not raw_action and not is_empty_field_present(response, raw_payload, 2):
         raise _Refused(TxValidationCode.BAD_RESPONSE_PAYLOAD)
     try:
-        action = parse(ChaincodeAction, raw_action)
-    except MalformedMessage:
+        action = _to_action(raw_action)
+    except DecodeError:
         raise _Refused(TxValidationCode.BAD_RESPONSE_PAYLOAD) from None
     try:
-        rwset = parse_tx_rwset(action.results)
+        rwset = parse_tx_rwset(action.results, repeated.parts)
     except MalformedMessage:
         raise _Refused(TxValidationCode.BAD_RWSET) from None
-    name = _check_chaincode(extension, action)
+    name, version = _check_chaincode(called, action)
     event = _read_event(action, raw_action, name)
-    if len({part.namespace for part in rwset.namespaces}) != len(rwset.namespaces):
+    namespaces = rwset.namespaces
+    if len(namespaces) > 1 and len({part.namespace for part in namespaces}) != len(namespaces):
         raise _Refused(TxValidationCode.ILLEGAL_WRITESET)
-    return EndorserBody(
-        name,
-        action.chaincode_id.version,
-        rwset,
-        event,
-        raw_payload,
-        tuple([Endorsement(one.endorser, one.signature) for one in endorsed.endorsements]),
+    endorsements = tuple(
+        [_make(Endorsement, (one.endorser, one.signature)) for one in endorsed.endorsements]
     )
+    return _make(EndorserBody, (name, version, rwset, event, raw_payload, endorsements))
 
 
-def _check_chaincode(extension: ChaincodeHeaderExtension, action: ChaincodeAction) -> str:
-    if not extension.HasField("chaincode_id") or not action.HasField("chaincode_id"):
-        raise _Refused(TxValidationCode.INVALID_OTHER_REASON)
-    name = extension.chaincode_id.name
-    endorsed = action.chaincode_id
-    if not name or name != endorsed.name or not endorsed.version:
-        raise _Refused(TxValidationCode.INVALID_CHAINCODE)
+def _read_extension(data: bytes, repeated: Repeated) -> str | None:
+    """The name of the chaincode that is called, which may be empty; None if there is none."""
+    try:
+        return repeated.extensions[data]
+    except KeyError:
+        pass
+    try:
+        extension = ChaincodeHeaderExtension.FromString(data)
+    except DecodeError:
+        raise _Refused(TxValidationCode.BAD_HEADER_EXTENSION) from None
+    name = extension.chaincode_id.name if extension.HasField("chaincode_id") else None
+    repeated.extensions[data] = name
     return name
+
+
+def _check_chaincode(called: str | None, action: ChaincodeAction) -> tuple[str, str]:
+    """Name and version of the chaincode that was called and endorsed."""
+    if called is None or not action.HasField("chaincode_id"):
+        raise _Refused(TxValidationCode.INVALID_OTHER_REASON)
+    endorsed = action.chaincode_id
+    version = endorsed.version
+    if not called or called != endorsed.name or not version:
+        raise _Refused(TxValidationCode.INVALID_CHAINCODE)
+    return called, version
 
 
 def _read_event(action: ChaincodeAction, raw_action: bytes, name: str) -> ChaincodeEvent | None:
     """An event of zero bytes is there, and names no chaincode."""
-    if not action.events and not is_empty_field_present(action, raw_action, 2):
+    raw = action.events
+    if not raw and not is_empty_field_present(action, raw_action, 2):
         return None
     try:
-        event = parse(ChaincodeEvent, action.events)
+        event = parse(ChaincodeEvent, raw)
     except MalformedMessage:
         raise _Refused(TxValidationCode.INVALID_OTHER_REASON) from None
     if event.chaincode_id != name:

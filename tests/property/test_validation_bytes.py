@@ -4,12 +4,14 @@ And the bytes that peers must agree on: updates, Merkle summaries.
 """
 
 import random
+import time
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,13 +19,17 @@ from tests.support.builders import BOTH, TestChannel, a_block, a_channel, a_coll
 from tongban.node.core.block import ParsedBlock, check_integrity, parse_block
 from tongban.node.core.commit_hash import encode_updates, encode_version
 from tongban.node.core.range_summary import RangeSummary
-from tongban.node.core.rwset_reader import find_validation_parameter, parse_tx_rwset
+from tongban.node.core.rwset_reader import (
+    KnownParts,
+    find_validation_parameter,
+    parse_tx_rwset,
+)
 from tongban.node.core.state import UpdateBatch, Version, VersionedValue, split_namespace
 from tongban.node.core.transaction import parse_envelope
 from tongban.node.core.validation.audit import ChannelAuditor
 from tongban.node.core.validation.block_signatures import verify_block
 from tongban.node.core.wire_presence import is_empty_field_present
-from tongban.protos.common_pb2 import Block, Envelope
+from tongban.protos.common_pb2 import Block, BlockData, BlockHeader, Envelope
 from tongban.protos.errors import TongbanError
 from tongban.protos.kvrwset_pb2 import KVRead, QueryReads
 from tongban.protos.kvrwset_pb2 import Version as VersionMessage
@@ -321,3 +327,70 @@ def test_an_envelope_is_read_the_same_from_bytes_and_from_a_block() -> None:
     raw = a_tx(channel()).writing("key", b"value").serialize()
     block = a_block(channel()).with_tx(Envelope.FromString(raw)).parsed()
     assert block.transactions == (parse_envelope(raw),)
+
+
+def has_shortest_form(raw: bytes) -> bool:
+    """By the library: both fields are there, and serializing them again gives the same bytes."""
+    try:
+        envelope = Envelope.FromString(raw)
+    except DecodeError:
+        return False
+    whole = bool(envelope.payload and envelope.signature)
+    return whole and envelope.SerializeToString() == raw
+
+
+def odd_digits(number: int, count: int) -> bytes:
+    """A length in more digits than it needs."""
+    digits = [number >> 7 * place & 0x7F | 0x80 for place in range(count)]
+    return bytes([*digits[:-1], digits[-1] & 0x7F])
+
+
+@st.composite
+def envelopes(draw: st.DrawFn) -> bytes:
+    payload = draw(st.binary(max_size=40)) * draw(st.sampled_from([1, 1, 4, 600]))
+    signature = draw(st.binary(max_size=20)) * draw(st.sampled_from([1, 1, 4, 8]))
+    good = Envelope(payload=payload, signature=signature).SerializeToString()
+    if draw(st.booleans()):
+        return good
+    head = b"\x0a" + odd_digits(len(payload), draw(st.integers(1, 8)))
+    tail = b"\x12" + odd_digits(len(signature), draw(st.integers(1, 3))) + signature
+    odd = [
+        head + payload + tail,
+        tail + head + payload,
+        good + draw(st.binary(min_size=1, max_size=4)),
+        good[: draw(st.integers(0, len(good)))],
+        spoil(good, random.Random(draw(seeds))),
+    ]
+    return draw(st.sampled_from(odd))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(envelopes(), min_size=1, max_size=3))
+def test_a_block_tells_envelopes_in_their_shortest_form_as_the_library_does(
+    data: list[bytes],
+) -> None:
+    block = parse_block(Block(header=BlockHeader(number=1), data=BlockData(data=data)))
+    assert block.transactions == tuple(parse_envelope(raw) for raw in data)
+    odd = [index for index, raw in enumerate(data) if not has_shortest_form(raw)]
+    assert block.malformed.startswith(f"transaction {odd[0]}" if odd else "")
+    assert bool(block.malformed) == bool(odd)
+
+
+def test_a_length_of_endless_digits_costs_nothing() -> None:
+    raw = b"\x0a" + b"\xff" * 1_000_000
+    started = time.process_time()
+    block = parse_block(Block(header=BlockHeader(number=1), data=BlockData(data=[raw])))
+    assert block.malformed
+    assert time.process_time() - started < 0.5
+
+
+def test_equal_parts_of_read_write_sets_are_read_once_and_the_same() -> None:
+    builder = a_tx(channel()).writing("key", b"value").reading("other", None)
+    known: KnownParts = {}
+    first = parse_tx_rwset(builder.results(), known)
+    second = parse_tx_rwset(builder.writing("more", None, "cc2").results(), known)
+    assert first.namespaces[0] is second.namespaces[0]
+    assert second == parse_tx_rwset(builder.results())
+    private = a_tx(channel()).writing_private("coll", "key", b"v").results()
+    assert parse_tx_rwset(private, known) == parse_tx_rwset(private)
+    assert len(known) == 2
