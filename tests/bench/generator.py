@@ -13,13 +13,13 @@ import json
 import resource
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
-
-from tests.bench.callers import Calls, Order, Run
+from tests.bench.callers import Calls, Order, Run, Tally
+from tests.bench.http2 import Connection
 from tests.bench.proposals import Proposer
 from tests.bench.sdk_load import SdkLoad, prepare
 from tests.bench.stream_load import StreamLoad
@@ -28,7 +28,6 @@ from tongban.network.connections import Connections
 from tongban.network.layout import NetworkLayout
 from tongban.network.topology import load_topology
 from tongban.sdk import SigningIdentity, Tls, aio
-from tongban.sdk.channel import channel_options
 
 CONTRACT = "basic"
 
@@ -41,6 +40,9 @@ class Entry:
     identity: SigningIdentity
     tls: Tls
     channel_id: str
+
+    def gateway(self) -> aio.Gateway:
+        return aio.Gateway.connect(self.address, self.identity, tls=self.tls, stream=True)
 
 
 def find_entry(directory: str) -> Entry:
@@ -57,36 +59,53 @@ def find_entry(directory: str) -> Entry:
     )
 
 
-async def generate(order: Order) -> dict[str, Any]:
+def generate(order: Order) -> dict[str, Any]:
     """Do what is ordered and say what came of it."""
     entry, calls = find_entry(order.directory), Calls(order.operation)
-    gateway = aio.Gateway.connect(entry.address, entry.identity, tls=entry.tls, stream=True)
-    async with gateway:
+    if order.way == "sdk":
+        return asyncio.run(_generate_through_sdk(entry, order, calls))
+    asyncio.run(_prepare(entry, order, calls))
+    run = Run(Proposer(entry.identity, entry.channel_id, CONTRACT), order, calls)
+    with closing(Connection(entry.address, entry.tls)) as connection:
+        kind = StreamLoad if order.way == "stream" else UnaryLoad
+        load = kind(connection, run)
+        stopwatch = Stopwatch()
+        load.work()
+        return stopwatch.report(load.tally)
+
+
+async def _generate_through_sdk(entry: Entry, order: Order, calls: Calls) -> dict[str, Any]:
+    async with entry.gateway() as gateway:
         contract = gateway.get_network(entry.channel_id).get_contract(CONTRACT)
         await prepare(contract, order, calls)
-        if order.way == "sdk":
-            return await _timed(SdkLoad(contract, order, calls))
-    proposer = Proposer(entry.identity, entry.channel_id, CONTRACT)
-    run = Run(proposer, order, calls)
-    options = channel_options(entry.tls)
-    credentials = entry.tls.credentials()
-    async with grpc.aio.secure_channel(entry.address, credentials, options) as channel:
-        load = StreamLoad(channel, run) if order.way == "stream" else UnaryLoad(channel, run)
-        await load.connect()
-        return await _timed(load)
+        load = SdkLoad(contract, order, calls)
+        stopwatch = Stopwatch()
+        await load.work()
+        return stopwatch.report(load.tally)
 
 
-async def _timed(load: StreamLoad | UnaryLoad | SdkLoad) -> dict[str, Any]:
-    print("ready", flush=True)
-    sys.stdin.readline()
-    cpu_s, began = _cpu_s(), time.monotonic()
-    await load.work()
-    return {
-        "seconds": time.monotonic() - began,
-        "cpu_s": _cpu_s() - cpu_s,
-        "latencies": sorted(load.tally.latencies),
-        "failures": load.tally.failures,
-    }
+async def _prepare(entry: Entry, order: Order, calls: Calls) -> None:
+    async with entry.gateway() as gateway:
+        contract = gateway.get_network(entry.channel_id).get_contract(CONTRACT)
+        await prepare(contract, order, calls)
+
+
+class Stopwatch:
+    """Says that everything is ready, and runs from the moment that it is told to."""
+
+    def __init__(self) -> None:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        self._cpu_s, self._began = _cpu_s(), time.monotonic()
+
+    def report(self, tally: Tally) -> dict[str, Any]:
+        """What happened since then."""
+        return {
+            "seconds": time.monotonic() - self._began,
+            "cpu_s": _cpu_s() - self._cpu_s,
+            "latencies": sorted(tally.latencies),
+            "failures": tally.failures,
+        }
 
 
 def _cpu_s() -> float:
@@ -96,7 +115,7 @@ def _cpu_s() -> float:
 
 def main() -> None:
     order = Order(**json.loads(sys.argv[1]))
-    print(json.dumps(asyncio.run(generate(order))))
+    print(json.dumps(generate(order)))
 
 
 if __name__ == "__main__":

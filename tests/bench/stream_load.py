@@ -1,13 +1,12 @@
 """Load over ``tongban.gateway.Gateway/Stream``, spoken directly.
 
-One coroutine reads frames, and every answer moves its caller one step on: prepared, signed and
-submitted, committed, next. What the answers of a frame lead to goes out in few frames. No task, no
-future and no timer belongs to a single call.
+Every answer in a frame moves its caller one step on: prepared, signed and submitted, committed,
+next. What the answers of a frame lead to goes out in few frames. No task, no future and no timer
+belongs to a single call.
 """
 
-import grpc
-
 from tests.bench.callers import LIMITS, Caller, Run
+from tests.bench.http2 import Connection
 from tongban.protos.stream_pb2 import GatewayFrame, GatewayMessage
 from tongban.sdk.channel import STREAM_METHOD
 from tongban.sdk.core.frames import checked_window, encode_hello, encode_message
@@ -23,55 +22,57 @@ SUBMIT_MS = int(1000 * (LIMITS.submit_s + LIMITS.commit_status_s))
 class StreamLoad:
     """All callers on one stream."""
 
-    def __init__(self, channel: grpc.aio.Channel, run: Run) -> None:
-        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
-        method = channel.stream_stream(STREAM_METHOD, None, None)
-        self._call = method()
+    def __init__(self, connection: Connection, run: Run) -> None:
+        """Open the stream and exchange hellos.
+
+        Raises:
+            ValueError: the gateway allows fewer requests than there are callers.
+        """
+        self._connection = connection
+        self._call = connection.open(connection.headers(STREAM_METHOD))
         self._run = run
-        self.tally = run.tally
         self._open: dict[int, Caller] = {}
         self._next_id = 1
         self._parts: list[bytes] = []
-
-    async def connect(self) -> None:
-        """Say hello and hear the gateway's.
-
-        Raises:
-            ValueError: it allows fewer requests than there are callers.
-        """
-        await self._call.write(encode_hello("tongban-bench"))
-        window = checked_window(GatewayFrame.FromString(await self._read()))
-        if window < len(self._run.callers):
+        self.tally = run.tally
+        self._parts.append(encode_hello("tongban-bench"))
+        self._flush()
+        frames: list[bytes] = []
+        while not frames:
+            frames = self._read()
+        window = checked_window(GatewayFrame.FromString(frames[0]))
+        if window < len(run.callers):
             raise ValueError(f"the gateway allows {window} requests on one stream")
 
-    async def work(self) -> None:
+    def work(self) -> None:
         """Return when every caller's time is up and its last call has been answered.
 
         Raises:
-            ConnectionError, grpc.aio.AioRpcError: the stream ended.
+            OSError: the stream or its connection ended.
         """
         self._run.start()
         for caller in self._run.callers:
             self._begin(caller)
-            await self._flush(FRAME_MESSAGES_MAX)
-        await self._flush()
+        self._flush()
         while self._open:
-            for message in GatewayFrame.FromString(await self._read()).messages:
-                self._answered(message)
-                await self._flush(FRAME_MESSAGES_MAX)
-            await self._flush()
+            for frame in self._read():
+                for message in GatewayFrame.FromString(frame).messages:
+                    self._answered(message)
+            self._flush()
 
-    async def _read(self) -> bytes:
-        data = await self._call.read()
-        if not isinstance(data, bytes):
-            code, text = await self._call.code(), await self._call.details()
-            raise ConnectionError(f"the gateway ended the stream: {code} {text}")
-        return data
+    def _read(self) -> list[bytes]:
+        frames = []
+        for received in self._connection.receive():
+            if received.status is not None:
+                raise ConnectionError(f"the gateway ended the stream: {received.status}")
+            frames.append(received.message)
+        return frames
 
-    async def _flush(self, count_min: int = 1) -> None:
-        if len(self._parts) >= count_min:
-            await self._call.write(b"".join(self._parts))
+    def _flush(self) -> None:
+        if self._parts:
+            self._connection.send(self._call, b"".join(self._parts))
             self._parts.clear()
+        self._connection.flush()
 
     def _begin(self, caller: Caller) -> None:
         request = self._run.begin(caller)
@@ -84,6 +85,8 @@ class StreamLoad:
         self._open[self._next_id] = caller
         self._parts.append(encode_message(self._next_id, limit_ms, body, request))
         self._next_id += 1
+        if len(self._parts) == FRAME_MESSAGES_MAX:
+            self._flush()
 
     def _answered(self, message: GatewayMessage) -> None:
         kind = message.WhichOneof("body")
@@ -98,9 +101,8 @@ class StreamLoad:
         if kind == "committed":
             run.end_by_verdict(caller, message.committed.result)
         elif kind == "evaluated":
-            run.end_by_result(
-                caller, message.evaluated.result.status, message.evaluated.result.message
-            )
+            result = message.evaluated.result
+            run.end_by_result(caller, result.status, result.message)
         else:
             run.tally.fail(f"{kind}: {message.failed.message}")
         self._begin(caller)

@@ -1,58 +1,99 @@
-"""Load in the unary calls that every Fabric client makes."""
+"""Load in the unary calls that every Fabric client makes: three a transaction, one a query.
 
-import asyncio
+The answer of each call moves its caller on to the next: endorse, sign and submit, ask for the
+verdict with a signature, next transaction.
+"""
 
-import grpc
+from enum import Enum, auto
 
 from tests.bench.callers import LIMITS, Caller, Run
+from tests.bench.hpack import OK
+from tests.bench.http2 import Connection
 from tongban.protos.gateway_pb2 import CommitStatusResponse, EndorseResponse, EvaluateResponse
 from tongban.sdk.core.unary import COMMIT_STATUS, ENDORSE, EVALUATE, SUBMIT
 
-_Method = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+CALLS_A_FLUSH = 16
+"""So that the gateway has work while the rest is being signed."""
+
+
+class Step(Enum):
+    """What a caller has asked."""
+
+    ENDORSE = auto()
+    SUBMIT = auto()
+    STATUS = auto()
+    EVALUATE = auto()
 
 
 class UnaryLoad:
-    """Every caller is a coroutine; a transaction is three calls, a query is one."""
+    """All callers on one connection."""
 
-    def __init__(self, channel: grpc.aio.Channel, run: Run) -> None:
-        self._channel = channel
-        self._endorse: _Method = channel.unary_unary(ENDORSE, None, None)
-        self._submit: _Method = channel.unary_unary(SUBMIT, None, None)
-        self._status: _Method = channel.unary_unary(COMMIT_STATUS, None, None)
-        self._evaluate: _Method = channel.unary_unary(EVALUATE, None, None)
+    def __init__(self, connection: Connection, run: Run) -> None:
+        self._connection = connection
+        self._headers = {
+            Step.ENDORSE: connection.headers(ENDORSE, LIMITS.endorse_s),
+            Step.SUBMIT: connection.headers(SUBMIT, LIMITS.submit_s),
+            Step.STATUS: connection.headers(COMMIT_STATUS, LIMITS.commit_status_s),
+            Step.EVALUATE: connection.headers(EVALUATE, LIMITS.evaluate_s),
+        }
+        self._first = Step.EVALUATE if run.is_query else Step.ENDORSE
         self._run = run
+        self._open: dict[int, tuple[Caller, Step]] = {}
+        self._messages: dict[int, bytes] = {}
+        self._unsent_count = 0
         self.tally = run.tally
 
-    async def connect(self) -> None:
-        """Return when the connection stands."""
-        await self._channel.channel_ready()
+    def work(self) -> None:
+        """Return when every caller's time is up and its last call has been answered.
 
-    async def work(self) -> None:
-        """Return when every caller's time is up and its last call has been answered."""
+        Raises:
+            OSError: the connection ended.
+        """
         self._run.start()
-        await asyncio.gather(*map(self._call_on, self._run.callers))
+        for caller in self._run.callers:
+            self._begin(caller)
+        while self._open:
+            self._connection.flush()
+            for received in self._connection.receive():
+                if received.status is None:
+                    self._messages[received.call] = received.message
+                    continue
+                caller, step = self._open.pop(received.call)
+                message = self._messages.pop(received.call, b"")
+                if received.status.code == OK:
+                    self._answered(caller, step, message)
+                else:
+                    self._run.tally.fail(f"{step.name}: {received.status.message}")
+                    self._begin(caller)
 
-    async def _call_on(self, caller: Caller) -> None:
+    def _begin(self, caller: Caller) -> None:
+        request = self._run.begin(caller)
+        if request is not None:
+            self._ask(caller, self._first, request)
+
+    def _ask(self, caller: Caller, step: Step, request: bytes) -> None:
+        connection = self._connection
+        call = connection.open(self._headers[step])
+        connection.send(call, request, is_last=True)
+        self._open[call] = caller, step
+        self._unsent_count += 1
+        if self._unsent_count == CALLS_A_FLUSH:
+            self._unsent_count = 0
+            connection.flush()
+
+    def _answered(self, caller: Caller, step: Step, message: bytes) -> None:
         run = self._run
-        call = self._query if run.is_query else self._transact
-        while (request := run.begin(caller)) is not None:
-            try:
-                await call(caller, request)
-            except grpc.aio.AioRpcError as error:
-                run.tally.fail(f"{error.code()}: {error.details()}")
-
-    async def _transact(self, caller: Caller, request: bytes) -> None:
-        proposer, proposed = self._run.proposer, caller.proposed
-        prepared = await self._endorse(request, timeout=LIMITS.endorse_s)
-        payload = EndorseResponse.FromString(prepared).prepared_transaction.payload
-        await self._submit(proposer.submission(proposed, payload), timeout=LIMITS.submit_s)
-        status = await self._status(
-            proposer.status_request(proposed), timeout=LIMITS.commit_status_s
-        )
-        self._run.end_by_verdict(caller, CommitStatusResponse.FromString(status).result)
-
-    async def _query(self, caller: Caller, request: bytes) -> None:
-        answer = EvaluateResponse.FromString(
-            await self._evaluate(request, timeout=LIMITS.evaluate_s)
-        )
-        self._run.end_by_result(caller, answer.result.status, answer.result.message)
+        proposer, proposed = run.proposer, caller.proposed
+        if step is Step.ENDORSE:
+            payload = EndorseResponse.FromString(message).prepared_transaction.payload
+            self._ask(caller, Step.SUBMIT, proposer.submission(proposed, payload))
+            return
+        if step is Step.SUBMIT:
+            self._ask(caller, Step.STATUS, proposer.status_request(proposed))
+            return
+        if step is Step.STATUS:
+            run.end_by_verdict(caller, CommitStatusResponse.FromString(message).result)
+        else:
+            result = EvaluateResponse.FromString(message).result
+            run.end_by_result(caller, result.status, result.message)
+        self._begin(caller)
