@@ -69,6 +69,8 @@ class Channel:
         self._layouts = _no_layouts()
         self._on_committed: list[OnCommitted] = []
         self._orderers: OrderingRoute | None = None
+        self._current: StateSnapshot | None = None
+        """What all simulations between two blocks share."""
         self.feed = CommitFeed()
         self.blocks = ChannelBlocks(ledger.height, ledger.get_block, lambda: self.config)
 
@@ -134,6 +136,7 @@ class Channel:
             )
         if commit.config is not None or LIFECYCLE_NAMESPACE in commit.updates.values:
             self._layouts = _no_layouts()
+        self._drop_snapshot()
         self._keep_events(number, chaincode_events(processed.block, commit.flags))
         self.blocks.advance(number, commit.block)
         self.feed.publish(number, zip(commit.tx_ids, commit.flags, strict=True))
@@ -147,7 +150,16 @@ class Channel:
         await loop.run_in_executor(self._writer, self._private.hold, tx_id, self.height, private)
 
     def snapshot(self) -> StateSnapshot:
-        return self._ledger.snapshot()
+        current = self._current
+        if current is None:
+            current = self._current = self._ledger.snapshot()
+        return current.share()
+
+    def _drop_snapshot(self) -> None:
+        """Simulations from here on see what has been committed meanwhile."""
+        current, self._current = self._current, None
+        if current is not None:
+            current.close()
 
     def has_tx(self, tx_id: str) -> bool:
         return self._ledger.has_tx(tx_id)
@@ -222,6 +234,7 @@ class Channel:
         """Sessions end and the ledger is closed after what it is writing."""
         self.blocks.close()
         self._writer.shutdown(wait=True)
+        self._drop_snapshot()
         self._ledger.close()
         self._private.close()
 

@@ -27,6 +27,4 @@ def open_session(channel: ChannelAccess, tx_id: str, identity: Identity) -> Sess
 
 
 def _new_simulator(channel: ChannelAccess, snapshot: ChannelSnapshot, tx_id: str) -> Simulator:
-    return Simulator(
-        snapshot, tx_id, [org.mspid for org in channel.config.application_orgs.values()]
-    )
+    return Simulator(snapshot, tx_id, channel.config.application_msp_ids)

@@ -99,12 +99,13 @@ class StateSnapshot(StateView):
     """Does not change while it is held. Close it, or use it as a context manager: it keeps old
     values on disk alive. Cheap: a few microseconds."""
 
-    __slots__ = ("_height", "_snapshot")
+    __slots__ = ("_height", "_snapshot", "_users")
 
     def __init__(self, snapshot: KeyValueSnapshot, read_block: Callable[[int], bytes]) -> None:
         super().__init__(snapshot, read_block)
         self._snapshot = snapshot
         self._height: int | None = None
+        self._users = 1
 
     @property
     def height(self) -> int:
@@ -114,8 +115,16 @@ class StateSnapshot(StateView):
             self._height = layout.decode_height(data) if data else 0
         return self._height
 
+    def share(self) -> "StateSnapshot":
+        """The same snapshot for one more user, who closes it too. All users are in one thread."""
+        self._users += 1
+        return self
+
     def close(self) -> None:
-        self._snapshot.close()
+        """One user is done; with the last one the snapshot ends."""
+        self._users -= 1
+        if not self._users:
+            self._snapshot.close()
 
     def __enter__(self) -> "StateSnapshot":
         return self

@@ -76,6 +76,8 @@ class ChannelConfig:
     application_capabilities: frozenset[str]
     application_orgs: Mapping[str, OrgConfig]
     """By the name of the group, which need not be the MSP id."""
+    application_msp_ids: tuple[str, ...]
+    """Of the same, in their order."""
     orderer_orgs: Mapping[str, OrgConfig]
     orderer: OrdererParameters
     global_orderer_addresses: tuple[str, ...]
@@ -233,6 +235,7 @@ def _read(channel_id: str, config: Config) -> ChannelConfig:
         orderer_capabilities=_capabilities(orderer_values),
         application_capabilities=_capabilities(application_values),
         application_orgs=application_orgs,
+        application_msp_ids=tuple(org.mspid for org in application_orgs.values()),
         orderer_orgs=orderer_orgs,
         orderer=_orderer_parameters(orderer_values) if has_orderer else _NO_ORDERER,
         global_orderer_addresses=tuple(addresses),

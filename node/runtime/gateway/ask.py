@@ -11,12 +11,16 @@ Call = Callable[[PeerRecord, ReceivedProposal], Awaitable[EndorserAnswer]]
 """One of the calls of ``ports.Endorsers``."""
 
 
-async def ask(
+def ask(
     call: Call, peer: PeerRecord, received: ReceivedProposal, limit: float | None
-) -> EndorserAnswer:
+) -> Awaitable[EndorserAnswer]:
     """The endorser's answer, or that it gave none within ``limit`` seconds."""
-    if limit is None:
-        return await call(peer, received)
+    return call(peer, received) if limit is None else _ask_within(call, peer, received, limit)
+
+
+async def _ask_within(
+    call: Call, peer: PeerRecord, received: ReceivedProposal, limit: float
+) -> EndorserAnswer:
     try:
         async with asyncio.timeout(limit):
             return await call(peer, received)

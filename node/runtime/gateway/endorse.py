@@ -6,7 +6,7 @@ once. All payloads must be equal, byte for byte.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from tongban.node.core.gateway.answer import EndorserAnswer, Failure, classify
 from tongban.node.core.gateway.assemble import build_transaction_payload, needed_endorsements
@@ -170,7 +170,7 @@ class Endorsing:
         raise GatewayError(Code.ABORTED, FIRST_FAILED, self._errors)
 
     async def _collect(self, plan: EndorsementPlan) -> None:
-        running: dict[asyncio.Task[EndorserAnswer], PeerRecord] = {}
+        running: dict[asyncio.Future[EndorserAnswer], PeerRecord] = {}
         try:
             while plan.is_possible and not plan.is_complete:
                 peers = plan.next_peers()
@@ -179,7 +179,7 @@ class Endorsing:
                     self._take(plan, peers[0], await self._ask(peers[0]))
                     continue
                 for peer in peers:
-                    running[asyncio.create_task(self._ask(peer))] = peer
+                    running[asyncio.ensure_future(self._ask(peer))] = peer
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     self._take(plan, running.pop(task), task.result())
@@ -187,8 +187,8 @@ class Endorsing:
             for task in running:
                 task.cancel()
 
-    async def _ask(self, peer: PeerRecord) -> EndorserAnswer:
-        return await ask(self._endorsers.call, peer, self._facts.received, self._limit)
+    def _ask(self, peer: PeerRecord) -> Awaitable[EndorserAnswer]:
+        return ask(self._endorsers.call, peer, self._facts.received, self._limit)
 
     def _take(self, plan: EndorsementPlan, peer: PeerRecord, answer: EndorserAnswer) -> None:
         if self._note_failure(peer, answer) is not None or answer.response is None:

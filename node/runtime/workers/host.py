@@ -81,7 +81,8 @@ class WorkerHost:
         try:
             if is_inner:
                 return await package.simulate(call, begin)
-            await package.places.enter()
+            if not package.places.take():
+                await package.places.wait()
             try:
                 return await package.simulate(call, begin)
             finally:
@@ -117,16 +118,20 @@ class _Places:
         self.in_flight = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self) -> None:
-        """A place is taken.
+    def take(self) -> bool:
+        """Whether there was a free place; it is taken now."""
+        if self._free <= 0:
+            return False
+        self._free -= 1
+        self.in_flight += 1
+        return True
+
+    async def wait(self) -> None:
+        """A place is taken, after those who wait already.
 
         Raises:
             Overloaded: too many wait already.
         """
-        if self._free > 0:
-            self._free -= 1
-            self.in_flight += 1
-            return
         if len(self.waiting) >= self._waiting_max:
             raise Overloaded(f"chaincode {self._package_id}", self._waiting_max)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

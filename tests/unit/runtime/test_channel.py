@@ -98,6 +98,22 @@ def test_a_verdict_between_subscribing_and_looking_is_not_lost(
     run(tmp_path, work)
 
 
+def test_simulations_between_two_blocks_share_what_they_see(tmp_path: Path) -> None:
+    async def work(subject: Subject) -> None:
+        first, second = subject.channel.snapshot(), subject.channel.snapshot()
+        assert first is second
+        assert first.height == 1
+        (tx_id,) = await subject.commit()
+        second.close()
+        assert not first.has_tx(tx_id), "it is still held, and does not change"
+        first.close()
+        with subject.channel.snapshot() as later:
+            assert later.height == 2
+            assert later.has_tx(tx_id)
+
+    run(tmp_path, work)
+
+
 def test_whoever_waits_for_a_block_gets_it_or_hears_of_the_end(tmp_path: Path) -> None:
     async def work(subject: Subject) -> None:
         channel = subject.channel
