@@ -115,11 +115,6 @@ class TxRwSet(NamedTuple):
 
     namespaces: tuple[NsRwSet, ...]
 
-    @property
-    def changes_metadata(self) -> bool:
-        """Whether a key's metadata is written anywhere."""
-        return any(part.changes_metadata for part in self.namespaces)
-
 
 KnownParts: TypeAlias = dict[tuple[str, bytes], NsRwSet]
 """Parts without collections by name and bytes. Transactions of one block often read the same, such

@@ -5,7 +5,7 @@ The configuration in force and everything derived from it travel from block to b
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from itertools import chain
 from typing import NamedTuple
@@ -108,7 +108,7 @@ class BlockProcessor:
         validator = self._validator(block, before)
         if self._pool is not None and len(block.transactions) > 1:
             checks = validator.signature_checks()
-            validator.take_results(checks, await self._verify(checks, self._pool))
+            validator.take_results(await self._verify(checks, self._pool))
         started = time.perf_counter()
         while validator.step():
             if time.perf_counter() - started > SLICE_SECONDS:
@@ -116,7 +116,7 @@ class BlockProcessor:
                 started = time.perf_counter()
         return self._finish(block, validator.finish(), before)
 
-    async def _verify(self, checks: Sequence[SignatureCheck], pool: Executor) -> Iterable[bool]:
+    async def _verify(self, checks: Sequence[SignatureCheck], pool: Executor) -> list[bool]:
         """Whether the signatures hold, checked on as many threads as are worth waking."""
         loop = asyncio.get_running_loop()
         size = max(CHECKS_PER_CALL_MIN, -(-len(checks) // PORTIONS_MAX))
@@ -124,7 +124,7 @@ class BlockProcessor:
         results = await asyncio.gather(
             *(loop.run_in_executor(pool, self._verifier.verify_many, part) for part in portions)
         )
-        return chain.from_iterable(results)
+        return list(chain.from_iterable(results))
 
     def _validator(self, block: ParsedBlock, before: StateSnapshot) -> BlockValidator:
         return BlockValidator(

@@ -6,7 +6,6 @@ from tongban.node.core.policy.layouts import Layout, combine, endorsement_layout
 from tongban.node.core.policy.policies import PolicyManager
 from tongban.node.core.policy.signature_policy import SignaturePolicy
 from tongban.node.core.policy.signatures import (
-    KnownSignatures,
     SignatureCheck,
     SignatureResult,
     SignatureVerifier,
@@ -19,7 +18,6 @@ from tongban.node.core.policy.verdict import Policy, PolicyVerdict
 
 __all__ = [
     "ImplicitMetaPolicy",
-    "KnownSignatures",
     "Layout",
     "Policy",
     "PolicyManager",

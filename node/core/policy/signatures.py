@@ -4,6 +4,7 @@ A signature that was checked once is not checked again: results are remembered b
 signature, with the digest of the message. What this node signed itself is remembered as holding.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -59,7 +60,7 @@ class SignatureVerifier:
     def verify(self, identity: Identity, message: bytes, signature: bytes) -> bool:
         """Whether the identity made the signature over the message. Any thread may ask."""
         key = (identity.id, signature)
-        digest = sha256(message)
+        digest = hashlib.sha256(message).digest()
         known = self._results.find(key)
         if known is not None and known[0] == digest:
             return known[1]
@@ -84,24 +85,6 @@ class SignatureVerifier:
         for result in results:
             key = (result.identity_id, result.signature)
             self._results.put(key, (result.message_digest, result.holds))
-
-
-class KnownSignatures:
-    """A verifier that has results at hand, such as those of one block."""
-
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
-        self._results: dict[SignatureCheck, bool] = {}
-
-    def take(self, checks: Iterable[SignatureCheck], results: Iterable[bool]) -> None:
-        """What a verifier has said of these checks."""
-        self._results.update(zip(checks, results, strict=True))
-
-    def verify(self, identity: Identity, message: bytes, signature: bytes) -> bool:
-        known = self._results.get(SignatureCheck(identity, message, signature))
-        if known is None:
-            return self._verifier.verify(identity, message, signature)
-        return known
 
 
 def find_signers(

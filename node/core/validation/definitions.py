@@ -42,9 +42,11 @@ class Definitions:
 
     def rules(self, namespace: str) -> NamespaceRules | None:
         """None if nothing usable is defined under that name."""
-        if namespace not in self._rules:
-            self._rules[namespace] = self._read_rules(namespace)
-        return self._rules[namespace]
+        try:
+            return self._rules[namespace]
+        except KeyError:
+            found = self._rules[namespace] = self._read_rules(namespace)
+            return found
 
     def collection_policy(self, namespace: str, collection: str) -> bytes | None:
         """Who writes a collection of a defined namespace. None if it does not exist; a Go peer

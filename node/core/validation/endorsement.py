@@ -10,7 +10,7 @@ changes cannot be written, since nobody knows yet which policy holds
 
 from collections.abc import Iterator
 
-from tongban.node.core.rwset_reader import NsRwSet, TxRwSet, find_validation_parameter
+from tongban.node.core.rwset_reader import NsRwSet, find_validation_parameter
 from tongban.node.core.state import StateReader, hashed_namespace
 from tongban.node.core.transaction import Code, EndorserBody
 from tongban.node.core.validation.definitions import Definitions, NamespaceRules
@@ -36,6 +36,7 @@ class EndorsementChecker:
         self._policies = policies
         self._state = state
         self._changed_policies: set[tuple[str, bytes]] = set()
+        self._answers: dict[tuple[bytes, Endorsers], bool] = {}
 
     def check(self, body: EndorserBody, endorsers: Endorsers) -> Code:
         """VALID, INVALID_CHAINCODE or ENDORSEMENT_POLICY_FAILURE.
@@ -44,12 +45,15 @@ class EndorsementChecker:
         the first failure. One that changes key policies is visited even after a failure, because
         there its result alone says whether the changes count.
         """
+        visited: dict[str, NsRwSet | None] = {body.chaincode: None}
+        changes = False
+        for one in body.rwset.namespaces:
+            if one.namespace == body.chaincode or one.is_written:
+                visited[one.namespace] = one
+                changes = changes or one.changes_metadata
         result = _VALID
-        changes = body.rwset.changes_metadata
-        parts = {part.namespace: part for part in body.rwset.namespaces}
-        written = {name for name, part in parts.items() if part.is_written}
-        for name in sorted(written | {body.chaincode}):
-            part = parts.get(name)
+        for name in sorted(visited) if len(visited) > 1 else visited:
+            part = visited[name]
             code = self._check_namespace(name, part, endorsers)
             if code == _VALID and changes and part is not None:
                 self._changed_policies.update(_keys_with_new_metadata(part))
@@ -65,22 +69,36 @@ class EndorsementChecker:
             return TxValidationCode.INVALID_CHAINCODE
         needed: set[bytes] = set()
         if part is not None:
-            for collection, key in _written_keys(part):
-                policy = self._needed_policy(name, rules, collection, key)
+            for write in part.writes:
+                policy = self._needed_policy(name, rules, None, write.key)
                 if policy is None:
                     return _FAILURE
                 needed.add(policy)
-        for policy in needed or {rules.policy}:
-            if not self._policies.satisfied(policy, endorsers):
+            if part.metadata_writes or part.collections:
+                for collection, key in _further_keys(part):
+                    policy = self._needed_policy(name, rules, collection, key)
+                    if policy is None:
+                        return _FAILURE
+                    needed.add(policy)
+        for policy in needed or (rules.policy,):
+            if not self._is_satisfied(policy, endorsers):
                 return _FAILURE
         return _VALID
+
+    def _is_satisfied(self, policy: bytes, endorsers: Endorsers) -> bool:
+        """Nearly all transactions of a block have the same endorsers and need the same policy."""
+        asked = (policy, endorsers)
+        answer = self._answers.get(asked)
+        if answer is None:
+            answer = self._answers[asked] = self._policies.satisfied(policy, endorsers)
+        return answer
 
     def _needed_policy(
         self, name: str, rules: NamespaceRules, collection: str | None, key: bytes
     ) -> bytes | None:
         """The policy that a write of this key needs, None if none would do."""
         stored = name if collection is None else hashed_namespace(name, collection)
-        if (stored, key) in self._changed_policies:
+        if self._changed_policies and (stored, key) in self._changed_policies:
             return None
         committed = self._state.get(stored, key)
         if committed is not None and committed.metadata:
@@ -95,11 +113,9 @@ class EndorsementChecker:
         return self._definitions.collection_policy(name, collection)
 
 
-def _written_keys(part: NsRwSet) -> Iterator[tuple[str | None, bytes]]:
-    """Collection, None for public, and key of everything written. The order does not matter here:
-    all that is asked for must hold, and fails with the same code."""
-    for write in part.writes:
-        yield None, write.key
+def _further_keys(part: NsRwSet) -> Iterator[tuple[str | None, bytes]]:
+    """Collection, None for public, and key of everything written beside public values. The order
+    does not matter here: all that is asked for must hold, and fails with the same code."""
     for change in part.metadata_writes:
         yield None, change.key
     for hashed in part.collections:
@@ -116,11 +132,3 @@ def _keys_with_new_metadata(part: NsRwSet) -> Iterator[tuple[str, bytes]]:
         stored = hashed_namespace(part.namespace, collection.collection)
         for change in collection.metadata_writes:
             yield stored, change.key
-
-
-def written_collections(rwset: TxRwSet) -> Iterator[tuple[str, str, bytes]]:
-    """Namespace, collection and digest of the private writes, for each that has some."""
-    for part in rwset.namespaces:
-        for collection in part.collections:
-            if collection.pvt_rwset_hash:
-                yield part.namespace, collection.collection, collection.pvt_rwset_hash

@@ -7,7 +7,7 @@ this one in the block (fabric core/ledger/kvledger/txmgmt/validation/validator.g
 from collections.abc import Iterable, Iterator
 
 from tongban.node.core.range_summary import MAX_DEGREE_MIN, RangeSummary
-from tongban.node.core.rwset_reader import MerkleSummary, NsRwSet, RangeQuery, Read, TxRwSet
+from tongban.node.core.rwset_reader import MerkleSummary, RangeQuery, Read, TxRwSet
 from tongban.node.core.state import StateReader, UpdateBatch, Version, hashed_namespace
 from tongban.node.core.transaction import Code
 from tongban.protos.transaction_pb2 import TxValidationCode
@@ -19,26 +19,19 @@ def validate_reads(rwset: TxRwSet, state: StateReader, updates: UpdateBatch) -> 
     """VALID, MVCC_READ_CONFLICT or PHANTOM_READ_CONFLICT: the first conflict, by namespace in the
     order of the set; in each public reads, then range queries, then hashed reads."""
     for part in rwset.namespaces:
-        code = _validate_namespace(part, state, updates)
-        if code != _VALID:
-            return code
-    return _VALID
-
-
-def _validate_namespace(part: NsRwSet, state: StateReader, updates: UpdateBatch) -> Code:
-    if not _are_current(part.namespace, part.reads, state, updates):
-        return TxValidationCode.MVCC_READ_CONFLICT
-    for query in part.range_queries:
-        if not _is_repeatable(part.namespace, query, state, updates):
-            return TxValidationCode.PHANTOM_READ_CONFLICT
-    for collection in part.collections:
-        if collection.reads and not _are_current(
-            hashed_namespace(part.namespace, collection.collection),
-            collection.reads,
-            state,
-            updates,
-        ):
+        if part.reads and not _are_current(part.namespace, part.reads, state, updates):
             return TxValidationCode.MVCC_READ_CONFLICT
+        for query in part.range_queries:
+            if not _is_repeatable(part.namespace, query, state, updates):
+                return TxValidationCode.PHANTOM_READ_CONFLICT
+        for collection in part.collections:
+            if collection.reads and not _are_current(
+                hashed_namespace(part.namespace, collection.collection),
+                collection.reads,
+                state,
+                updates,
+            ):
+                return TxValidationCode.MVCC_READ_CONFLICT
     return _VALID
 
 

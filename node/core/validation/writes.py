@@ -8,7 +8,7 @@ to mean, and so it does here (fabric core/ledger/kvledger/txmgmt/validation/tx_o
 
 from collections.abc import Sequence
 
-from tongban.node.core.rwset_reader import CollRwSet, MetadataWrite, TxRwSet, Write
+from tongban.node.core.rwset_reader import CollRwSet, MetadataWrite, NsRwSet, TxRwSet, Write
 from tongban.node.core.state import (
     StateReader,
     UpdateBatch,
@@ -19,6 +19,9 @@ from tongban.node.core.state import (
 
 _UPSERT, _METADATA_UPDATE, _METADATA_DELETE, _DELETE = 1, 2, 4, 8
 _FLAGS_MASK = 0xFF  # the sum is kept in one byte and wraps around
+
+# Named tuples are made by functions in Python, which cost more than the tuples.
+_make = tuple.__new__
 
 
 class _KeyChange:
@@ -35,13 +38,37 @@ def apply_writes(
 ) -> None:
     """Add the net effect of the transaction at ``version`` to ``updates``."""
     for part in rwset.namespaces:
-        if part.writes or part.metadata_writes:
+        if part.metadata_writes or not _put_plain(part, version, state, updates):
             target = _Target(part.namespace, version, state, updates)
             target.apply(part.writes, part.metadata_writes)
+        if not part.collections:
+            continue
         for collection in _merge_repeated(part.collections):
             name = hashed_namespace(part.namespace, collection.collection)
             target = _Target(name, version, state, updates)
             target.apply(collection.writes, collection.metadata_writes)
+
+
+def _put_plain(part: NsRwSet, version: Version, state: StateReader, updates: UpdateBatch) -> bool:
+    """Apply public values only, as most transactions have them. False, and nothing is done, if a
+    key is deleted or written more than once."""
+    writes = part.writes
+    if not writes:
+        return True
+    if len(writes) > 1 and len({write.key for write in writes}) != len(writes):
+        return False
+    for _, is_delete, _ in writes:
+        if is_delete:
+            return False
+    namespace = part.namespace
+    changed = updates.values.setdefault(namespace, {})
+    for key, _, value in writes:
+        latest = changed[key] if key in changed else state.get(namespace, key)
+        metadata = b"" if latest is None else latest.metadata
+        changed[key] = _make(VersionedValue, (value, version, metadata))
+        if updates.deletes:
+            updates.deletes.pop((namespace, key), None)
+    return True
 
 
 def _merge_repeated(collections: Sequence[CollRwSet]) -> Sequence[CollRwSet]:
