@@ -8,6 +8,7 @@ import os
 import time
 from typing import NamedTuple
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tongban.protos.chaincode_pb2 import ChaincodeID, ChaincodeInput, ChaincodeInvocationSpec
@@ -22,7 +23,7 @@ from tongban.protos.proposal_pb2 import (
     SignedProposal,
 )
 from tongban.protos.signing import Signer
-from tongban.sdk.core.fields import encode_field, encode_fields, tag_of
+from tongban.sdk.core.fields import encode_field, encode_fields, encode_size, tag_of
 from tongban.sdk.core.proposal import NONCE_BYTES
 
 _TIMESTAMP = tag_of(ChannelHeader, "timestamp")
@@ -60,42 +61,50 @@ class Proposer:
     """Asks and signs for one identity on one channel."""
 
     def __init__(self, signer: Signer, channel_id: str, chaincode: str) -> None:
-        self._creator, self._sign = signer.creator, signer.sign
+        creator = signer.creator
+        self._creator, self._sign = creator, signer.sign
         named = ChaincodeID(name=chaincode)
         extension = ChaincodeHeaderExtension(chaincode_id=named).SerializeToString()
-        self._kind = ChannelHeader(type=HeaderType.ENDORSER_TRANSACTION).SerializeToString()
-        self._channel = ChannelHeader(channel_id=channel_id).SerializeToString()
-        self._extension = ChannelHeader(extension=extension).SerializeToString()
-        self._signer = SignatureHeader(creator=self._creator).SerializeToString()
-        self._spec = Spec(type=Spec.Type.NODE, chaincode_id=named).SerializeToString()
-        self._channel_name = EndorseRequest(channel_id=channel_id).SerializeToString()
-        self._asker = CommitStatusRequest(
-            channel_id=channel_id, identity=self._creator
-        ).SerializeToString()
+        self._kind = _serialized(ChannelHeader(type=HeaderType.ENDORSER_TRANSACTION)) + _TIMESTAMP
+        self._channel = _serialized(ChannelHeader(channel_id=channel_id)) + _before(_TX_ID, 64)
+        self._extension = _serialized(ChannelHeader(extension=extension))
+        signer_header = _serialized(SignatureHeader(creator=creator)) + _before(_NONCE, NONCE_BYTES)
+        size = len(signer_header) + NONCE_BYTES
+        self._signer = self._extension + _before(_SIGNATURE_HEADER, size) + signer_header
+        self._spec = _serialized(Spec(type=Spec.Type.NODE, chaincode_id=named))
+        self._channel_name = _serialized(EndorseRequest(channel_id=channel_id))
+        self._asker = _serialized(CommitStatusRequest(channel_id=channel_id, identity=creator))
+        self._channel_header_size = len(self._kind) + len(self._channel) + 64 + len(self._extension)
 
     def propose(self, *args: bytes) -> Proposed:
         """A new transaction: the function's name and its arguments."""
         nonce = os.urandom(NONCE_BYTES)
         transaction_id = compute_tx_id(nonce, self._creator).encode()
-        channel_header = b"".join(
-            (
-                self._kind,
-                encode_field(_TIMESTAMP, _now()),
-                self._channel,
-                encode_field(_TX_ID, transaction_id),
-                self._extension,
-            )
-        )
-        head = encode_field(
-            _HEADER,
-            encode_field(_CHANNEL_HEADER, channel_header)
-            + encode_field(_SIGNATURE_HEADER, self._signer + encode_field(_NONCE, nonce)),
-        )
+        names = _NAMED + transaction_id + self._channel_name
+        head = encode_field(_HEADER, self._header(transaction_id, nonce))
         call = encode_field(_SPEC, self._spec + encode_field(_CALL, encode_fields(_ARGS, args)))
         proposal = head + encode_field(_PAYLOAD, encode_field(_INPUT, call))
-        names = encode_field(_TRANSACTION_ID, transaction_id) + self._channel_name
         request = names + encode_field(_CONTENT, self._signed(proposal))
         return Proposed(transaction_id, names, head, request)
+
+    def _header(self, transaction_id: bytes, nonce: bytes) -> bytes:
+        """Both headers; what lies between the values that change is always the same."""
+        seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+        timestamp = Timestamp(seconds=seconds, nanos=nanos).SerializeToString()
+        size = self._channel_header_size + 1 + len(timestamp)
+        return b"".join(
+            (
+                _CHANNEL_HEADER,
+                encode_size(size),
+                self._kind,
+                encode_size(len(timestamp)),
+                timestamp,
+                self._channel,
+                transaction_id,
+                self._signer,
+                nonce,
+            )
+        )
 
     def submission(self, proposed: Proposed, payload: bytes) -> bytes:
         """A serialized SubmitRequest with the payload signed.
@@ -109,12 +118,19 @@ class Proposer:
 
     def status_request(self, proposed: Proposed) -> bytes:
         """A serialized SignedCommitStatusRequest."""
-        return self._signed(encode_field(_TRANSACTION_ID, proposed.transaction_id) + self._asker)
+        return self._signed(_NAMED + proposed.transaction_id + self._asker)
 
     def _signed(self, message: bytes) -> bytes:
         return encode_field(_MESSAGE, message) + encode_field(_SIGNATURE, self._sign(message))
 
 
-def _now() -> bytes:
-    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
-    return Timestamp(seconds=seconds, nanos=nanos).SerializeToString()
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _before(tag: bytes, size: int) -> bytes:
+    """What stands before the content of a field of this size."""
+    return tag + encode_size(size)
+
+
+_NAMED = _before(_TRANSACTION_ID, 64)
