@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from tongban.node.runtime.dialing import ByteStream, write
 from tongban.node.runtime.gateway.submit import OrdererUnreachable
 from tongban.node.runtime.outbox import Outbox
+from tongban.node.runtime.pace import Pace
 from tongban.protos.ab_pb2 import BroadcastResponse
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import Envelope, Status
@@ -44,7 +45,7 @@ class FramedSession:
     def __init__(self, window: int) -> None:
         self._window = window
         self._open: dict[int, asyncio.Future[BroadcastResponse]] = {}
-        self._outbox: Outbox[OrdererMessage] = Outbox()
+        self._outbox: Outbox[OrdererMessage] = Outbox(Pace(lambda: len(self._open)))
         self._next_id = 1
         self._room = asyncio.Event()
         self._lost: str | None = None

@@ -1,12 +1,15 @@
 """What one side of a framed stream still has to say, taken out a frame at a time.
 
 Whatever is waiting when the stream can take more goes out together, so a busy stream sends few,
-large frames and an idle one sends each message at once.
+large frames and an idle one sends each message at once. A pace makes the frames of a busy stream
+larger still.
 """
 
 import asyncio
 from collections import deque
 from typing import Generic, TypeVar
+
+from tongban.node.runtime.pace import Pace
 
 M = TypeVar("M")
 
@@ -17,7 +20,9 @@ FRAME_MESSAGES_MAX = 512
 class Outbox(Generic[M]):
     """An ordered queue with one taker. Whoever puts keeps it bounded, by counting what is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace | None = None) -> None:
+        """``pace`` lets messages gather under load; without one each take is at once."""
+        self._pace = pace
         self._messages: deque[M] = deque()
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
@@ -41,6 +46,8 @@ class Outbox(Generic[M]):
         while not self._messages and not self._closed:
             self._filled.clear()
             await self._filled.wait()
+        if self._pace is not None and len(self._messages) < count_max and not self._closed:
+            await self._pace.wait()
         count = min(len(self._messages), count_max)
         self._taken.set()
         return [self._messages.popleft() for _ in range(count)]

@@ -16,6 +16,7 @@ from grpc import aio
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.runtime.dialing import ByteStream, ConnectFailed, connected, write
 from tongban.node.runtime.outbox import Outbox
+from tongban.node.runtime.pace import Pace
 from tongban.protos.codec import parse
 from tongban.protos.errors import MalformedMessage
 from tongban.protos.proposal_pb2 import SignedProposal
@@ -165,7 +166,7 @@ class PeerLink:
     async def _serve_framed(self, call: ByteStream) -> None:
         hello = Hello(version=PROTOCOL_VERSION, software="tongban")
         await write(call, PeerFrame(hello=hello).SerializeToString())
-        outbox = self._outbox = Outbox()
+        outbox = self._outbox = Outbox(Pace(lambda: len(self._open)))
         self._set_up()
         self.announce(self._on_connected())
         writing = asyncio.create_task(_write(call, outbox))
