@@ -45,6 +45,10 @@ def compute_header_hash(number: int, previous_hash: bytes, data_hash: bytes) -> 
 
 def encode_uvarint(value: int) -> bytes:
     """Seven bits a byte, least significant first."""
+    if value < 0x80:
+        return bytes((value,))
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -21,15 +21,37 @@ def encode_updates(updates: UpdateBatch) -> bytes:
     """Namespaces ascending without the channel configuration; in each the public keys, then the
     hashed collections, all ascending. Private values are not part of it."""
     out: list[bytes] = []
+    versions = _Versions()
     for namespace, parts in sorted(_by_namespace(updates).items(), key=lambda item: item[0]):
         name = _field(0x0A, namespace)
         for collection, stored in sorted(parts):
             mark = name + _field(0x12, collection) if collection else name
             name = b""
-            for key in sorted(updates.values[stored]):
-                _append(out, mark, _entry(updates, stored, key))
+            changes = updates.values[stored]
+            for key in sorted(changes):
+                value = changes[key]
+                if value is None:
+                    version = updates.deletes[stored, key]
+                    entry = b"%b%b\x20\x01\x32%b" % (mark, _field(0x1A, key), versions[version])
+                else:
+                    entry = b"%b%b%b\x32%b" % (
+                        mark,
+                        _field(0x1A, key),
+                        _field(0x2A, value.value),
+                        versions[value.version],
+                    )
+                out.append(b"\x0a%b%b" % (encode_uvarint(len(entry)), entry))
                 mark = b""
     return b"".join(out)
+
+
+class _Versions(dict[Version, bytes]):
+    """The bytes of versions behind their length; a transaction's are made once."""
+
+    def __missing__(self, version: Version) -> bytes:
+        data = encode_version(version)
+        made = self[version] = b"%c%b" % (len(data), data)
+        return made
 
 
 def compute_block_commit_hash(flags: bytes, updates: UpdateBatch, previous: bytes) -> bytes:
@@ -47,22 +69,6 @@ def _by_namespace(updates: UpdateBatch) -> dict[bytes, list[tuple[bytes, str]]]:
             continue
         found.setdefault(namespace.encode(), []).append(((collection or "").encode(), stored))
     return found
-
-
-def _entry(updates: UpdateBatch, stored: str, key: bytes) -> bytes:
-    value = updates.values[stored][key]
-    if value is None:
-        version = encode_version(updates.deletes[stored, key])
-        return _field(0x1A, key) + b"\x20\x01" + _field(0x32, version)
-    return (
-        _field(0x1A, key) + _field(0x2A, value.value) + _field(0x32, encode_version(value.version))
-    )
-
-
-def _append(out: list[bytes], mark: bytes, entry: bytes) -> None:
-    out.append(b"\x0a" + encode_uvarint(len(mark) + len(entry)))
-    out.append(mark)
-    out.append(entry)
 
 
 def _field(tag: int, data: bytes) -> bytes:

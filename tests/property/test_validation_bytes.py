@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.builders import BOTH, TestChannel, a_block, a_channel, a_collection, a_tx
-from tongban.node.core.block import ParsedBlock, check_integrity, parse_block
+from tongban.node.core.block import ParsedBlock, check_integrity, parse_block, serialize_block
 from tongban.node.core.commit_hash import encode_updates, encode_version
 from tongban.node.core.range_summary import RangeSummary
 from tongban.node.core.rwset_reader import (
@@ -29,7 +29,7 @@ from tongban.node.core.transaction import parse_envelope
 from tongban.node.core.validation.audit import ChannelAuditor
 from tongban.node.core.validation.block_signatures import verify_block
 from tongban.node.core.wire_presence import is_empty_field_present
-from tongban.protos.common_pb2 import Block, BlockData, BlockHeader, Envelope
+from tongban.protos.common_pb2 import Block, BlockData, BlockHeader, BlockMetadata, Envelope
 from tongban.protos.errors import TongbanError
 from tongban.protos.kvrwset_pb2 import KVRead, QueryReads
 from tongban.protos.kvrwset_pb2 import Version as VersionMessage
@@ -394,3 +394,18 @@ def test_equal_parts_of_read_write_sets_are_read_once_and_the_same() -> None:
     private = a_tx(channel()).writing_private("coll", "key", b"v").results()
     assert parse_tx_rwset(private, known) == parse_tx_rwset(private)
     assert len(known) == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**64 - 1),
+    st.lists(st.binary(max_size=3).map(lambda raw: raw * 70), max_size=5),
+    st.lists(st.binary(max_size=200), max_size=6),
+)
+def test_a_block_is_serialized_as_the_library_does(
+    number: int, data: list[bytes], metadata: list[bytes]
+) -> None:
+    header = BlockHeader(number=number, previous_hash=b"p" * (number % 33), data_hash=b"d")
+    block = Block(header=header, data=BlockData(data=data))
+    with_metadata = Block(header=header, data=block.data, metadata=BlockMetadata(metadata=metadata))
+    assert serialize_block(parse_block(block), metadata) == with_metadata.SerializeToString()

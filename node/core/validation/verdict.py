@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tongban.node.core.block import METADATA_SLOTS, ParsedBlock
+from tongban.node.core.block import METADATA_SLOTS, ParsedBlock, serialize_block
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.commit_hash import compute_block_commit_hash
 from tongban.node.core.commit_input import (
@@ -16,8 +16,8 @@ from tongban.node.core.commit_input import (
 )
 from tongban.node.core.state import UpdateBatch
 from tongban.node.core.transaction import Code
-from tongban.protos.common_pb2 import Block, BlockData, BlockHeader, BlockMetadata, Metadata
 from tongban.protos.common_pb2 import BlockMetadataIndex as Slot
+from tongban.protos.common_pb2 import Metadata
 
 
 class PrivateHash(NamedTuple):
@@ -100,10 +100,4 @@ def _finish_block(block: ParsedBlock, flags: bytes, commit_hash: bytes) -> bytes
     slots[Slot.COMMIT_HASH] = b""
     if commit_hash:
         slots[Slot.COMMIT_HASH] = Metadata(value=commit_hash).SerializeToString()
-    return Block(
-        header=BlockHeader(
-            number=block.number, previous_hash=block.previous_hash, data_hash=block.data_hash
-        ),
-        data=BlockData(data=block.data),
-        metadata=BlockMetadata(metadata=slots),
-    ).SerializeToString()
+    return serialize_block(block, slots)
