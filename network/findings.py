@@ -9,7 +9,7 @@ class Level(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and will not for ever."""
+    """It works, but not as well as it could, or not for ever."""
     PROBLEM = "problem"
     """Something does not work."""
 

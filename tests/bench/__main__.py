@@ -51,7 +51,9 @@ def start(topology: Topology, layout: NetworkLayout) -> tuple[RunningNetwork, fl
 
 
 def show(console: Console, results: list[Result]) -> None:
-    table = Table("call", "way", "callers", "per s", "p50 ms", "p95 ms", "CPU ms", "failed")
+    table = Table(
+        "call", "way", "callers", "per s", "p50 ms", "p95 ms", "CPU ms", "lag p99 ms", "failed"
+    )
     for result in results:
         cells: list[object] = [
             result.operation,
@@ -61,6 +63,7 @@ def show(console: Console, results: list[Result]) -> None:
             result.p50_ms,
             result.p95_ms,
             f"{result.cpu_ms_total:.2f}",
+            max(result.lag_p99_ms.values()),
             sum(result.failures.values()),
         ]
         table.add_row(*map(str, cells))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.bench.callers import Operation, Way
-from tests.bench.machine import children, disk_bytes, metric, quantile, usage
+from tests.bench.machine import children, disk_bytes, grown, metric, quantile, usage
 from tests.support.networks import RunningNetwork
 
 GENERATOR_SECONDS_MAX = 120.0
@@ -40,6 +40,7 @@ class Result:
     failures: dict[str, int]
     disk_bytes_per_tx: float
     lag_p99_ms: dict[str, float]
+    """Of each node's event loop, during this run."""
 
     @property
     def cpu_ms_total(self) -> float:
@@ -81,6 +82,26 @@ class Meter:
         }
 
 
+class Lag:
+    """How late the event loops of all nodes were between two readings."""
+
+    def __init__(self, network: RunningNetwork) -> None:
+        self._network = network
+        self._before = self._read()
+
+    def _read(self) -> dict[str, dict[str, float]]:
+        return {
+            name: metric(node.operations_port, "tongban_loop_lag_seconds_bucket")
+            for name, node in self._network.topology.nodes()
+        }
+
+    def p99_ms(self) -> dict[str, float]:
+        return {
+            name: round(1000 * quantile(grown(self._before[name], after), 0.99), 1)
+            for name, after in self._read().items()
+        }
+
+
 def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
     """Run one case once."""
     order = {
@@ -90,8 +111,7 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
         "callers": case.callers,
         "seconds": seconds,
     }
-    peer_name, peer = list(network.topology.nodes())[1]
-    data = network.layout.node(peer_name) / "data"
+    data = network.layout.node(network.peer_names()[0]) / "data"
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bench.generator", json.dumps(order)],
         stdin=subprocess.PIPE,
@@ -101,14 +121,14 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
         assert generator.stdout is not None and generator.stdin is not None
         assert generator.stdout.readline() == "ready\n", "the generator did not start"
         network.wait_for_equal_heights(network.topology.channels[0].id)
-        meter, disk_before = Meter(network), disk_bytes(data)
+        meter, lag, disk_before = Meter(network), Lag(network), disk_bytes(data)
         output, _ = generator.communicate("go\n", timeout=seconds + GENERATOR_SECONDS_MAX)
     found: dict[str, Any] = json.loads(output)
     latencies = found["latencies"]
     count = len(latencies)
     cpu = meter.milliseconds_each(count)
     cpu["client"] = round(1000 * found["cpu_s"] / max(count, 1), 4)
-    grown = disk_bytes(data) - disk_before
+    written = disk_bytes(data) - disk_before
     return Result(
         operation=case.operation,
         way=case.way,
@@ -118,8 +138,8 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
         p95_ms=_at(latencies, 0.95),
         cpu_ms=cpu,
         failures=found["failures"],
-        disk_bytes_per_tx=round(grown / max(count, 1), 1),
-        lag_p99_ms={peer_name: 1000 * _lag(peer.operations_port)},
+        disk_bytes_per_tx=round(written / max(count, 1), 1),
+        lag_p99_ms=lag.p99_ms(),
     )
 
 
@@ -149,7 +169,3 @@ def _at(latencies: list[float], share: float) -> float:
     if not latencies:
         return 0.0
     return round(1000 * latencies[min(len(latencies) - 1, int(share * len(latencies)))], 2)
-
-
-def _lag(operations_port: int) -> float:
-    return quantile(metric(operations_port, "tongban_loop_lag_seconds_bucket"), 0.99)

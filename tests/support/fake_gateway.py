@@ -270,8 +270,10 @@ class _Deliver(deliver_pb2_grpc.DeliverServicer):
 class FakeGateway:
     """The server. ``with FakeGateway() as gateway: connect to gateway.target``."""
 
-    def __init__(self, *, window: int = 1000) -> None:
+    def __init__(self, *, window: int = 1000, pair: tuple[bytes, bytes] | None = None) -> None:
+        """``pair`` is a key and its certificate, PEM, to serve with TLS."""
         self.ledger = FakeLedger()
+        self._pair = pair
         self.window = window
         self.version = 1
         self.refuses_streams: grpc.StatusCode | None = None
@@ -348,7 +350,11 @@ class FakeGateway:
         gateway_pb2_grpc.add_GatewayServicer_to_server(_Unary(self), server)
         gateway_stream_pb2_grpc.add_GatewayServicer_to_server(_Stream(self), server)
         deliver_pb2_grpc.add_DeliverServicer_to_server(_Deliver(self), server)
-        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        if self._pair is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, grpc.ssl_server_credentials([self._pair]))
         self.target = f"127.0.0.1:{port}"
         await server.start()
         self._started.set()
