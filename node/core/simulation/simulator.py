@@ -77,6 +77,8 @@ class Simulator:
         self._builder = RwSetBuilder()
         self._scans: list[tuple[str, StateScan]] = []
         self._written = WrittenKeys()
+        self._metadata: dict[tuple[str, str], bytes] = {}
+        """Of the keys that were read, serialized: what is written next is mostly one of them."""
         self._private_reads: set[tuple[str, str]] = set()
         self._collections: dict[str, frozenset[str]] = {}
         self._wrote = False
@@ -98,22 +100,22 @@ class Simulator:
 
     def get_metadata(self, namespace: str, key: str) -> dict[str, bytes]:
         """The metadata entries of a key by name; a read of the key."""
-        return _parse_metadata(self._read(namespace, key))
+        return _parse_metadata(_metadata_of(self._read(namespace, key)))
 
     def put_state(self, namespace: str, key: str, value: bytes) -> None:
         """An empty value deletes the key."""
-        encoded = encode_key(key)
+        metadata = self._find_metadata(namespace, key)
         self._check_write()
         self._builder.add_write(namespace, key, value)
-        self._note_written(namespace, "", key, self._state.get(namespace, encoded))
+        self._note_written(namespace, "", key, metadata)
 
     def put_metadata(self, namespace: str, key: str, entries: Entries) -> None:
         """The key will have these metadata entries and no others."""
-        encoded = encode_key(key)
+        metadata = self._find_metadata(namespace, key)
         _check_names(entries)
         self._check_write()
         self._builder.add_metadata_write(namespace, key, entries)
-        self._note_written(namespace, "", key, self._state.get(namespace, encoded))
+        self._note_written(namespace, "", key, metadata)
 
     def scan(self, namespace: str, start: str, end: str) -> StateScan:
         return self._open_scan(namespace, start, end, 0)
@@ -141,7 +143,7 @@ class Simulator:
 
     def get_private_metadata(self, namespace: str, collection: str, key: str) -> dict[str, bytes]:
         self.check_collection(namespace, collection)
-        return _parse_metadata(self._read_hashed(namespace, collection, key))
+        return _parse_metadata(_metadata_of(self._read_hashed(namespace, collection, key)))
 
     def put_private(
         self, namespace: str, collection: str, key: str, value: bytes, *, is_purge: bool = False
@@ -151,7 +153,7 @@ class Simulator:
         hashed = self._peek_hashed(namespace, collection, key)
         self._check_write()
         self._builder.add_private_write(namespace, collection, key, PrivateWrite(value, is_purge))
-        self._note_written(namespace, collection, key, hashed)
+        self._note_written(namespace, collection, key, _metadata_of(hashed))
 
     def put_private_metadata(
         self, namespace: str, collection: str, key: str, entries: Entries
@@ -161,7 +163,7 @@ class Simulator:
         _check_names(entries)
         self._check_write()
         self._builder.add_private_metadata_write(namespace, collection, key, entries)
-        self._note_written(namespace, collection, key, hashed)
+        self._note_written(namespace, collection, key, _metadata_of(hashed))
 
     def scan_private(self, namespace: str, collection: str, start: str, end: str) -> PrivateScan:
         """Only in a transaction that writes nothing; leaves no reads."""
@@ -234,8 +236,20 @@ class Simulator:
 
     def _read(self, namespace: str, key: str) -> VersionedValue | None:
         found = self._state.get(namespace, encode_key(key))
-        self._builder.add_read(namespace, key, None if found is None else found.version)
+        if found is None:
+            self._metadata[namespace, key] = b""
+            self._builder.add_read(namespace, key, None)
+        else:
+            self._metadata[namespace, key] = found.metadata
+            self._builder.add_read(namespace, key, found.version)
         return found
+
+    def _find_metadata(self, namespace: str, key: str) -> bytes:
+        """Serialized; looking it up is no read of the transaction."""
+        known = self._metadata.get((namespace, key))
+        if known is None:
+            known = _metadata_of(self._state.get(namespace, encode_key(key)))
+        return known
 
     def _peek_hashed(self, namespace: str, collection: str, key: str) -> VersionedValue | None:
         return self._state.get(hashed_namespace(namespace, collection), sha256(encode_key(key)))
@@ -278,10 +292,8 @@ class Simulator:
             )
         self._wrote = True
 
-    def _note_written(
-        self, namespace: str, collection: str, key: str, committed: VersionedValue | None
-    ) -> None:
-        self._written.add(namespace, collection, key, _parse_metadata(committed))
+    def _note_written(self, namespace: str, collection: str, key: str, metadata: bytes) -> None:
+        self._written.add(namespace, collection, key, _parse_metadata(metadata))
 
     def _read_collections(self, namespace: str) -> frozenset[str]:
         implicit = frozenset(map(implicit_collection, self._org_msp_ids))
@@ -308,10 +320,14 @@ def _check_names(entries: Entries) -> None:
         encode_key(name)
 
 
-def _parse_metadata(found: VersionedValue | None) -> dict[str, bytes]:
-    if found is None or not found.metadata:
+def _metadata_of(found: VersionedValue | None) -> bytes:
+    return b"" if found is None else found.metadata
+
+
+def _parse_metadata(serialized: bytes) -> dict[str, bytes]:
+    if not serialized:
         return {}
-    written = parse(kvrwset_pb2.KVMetadataWrite, found.metadata)
+    written = parse(kvrwset_pb2.KVMetadataWrite, serialized)
     return {entry.name: entry.value for entry in written.entries}
 
 
