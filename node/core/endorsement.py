@@ -53,12 +53,19 @@ class Endorsed(NamedTuple):
 
 def build_payload(call: Endorsed, outcome: Outcome) -> bytes:
     """The serialized ProposalResponsePayload: equal bytes on every peer that agrees."""
+    return _encode_payload(call, outcome, build_response(outcome))
+
+
+def _encode_payload(
+    call: Endorsed, outcome: Outcome, response: proposal_response_pb2.Response
+) -> bytes:
     action = proposal_pb2.ChaincodeAction(results=outcome.results)
     if outcome.event is not None and outcome.status < ERROR_THRESHOLD:
         action.events = build_event(call, outcome.event)
-    action.response.CopyFrom(build_response(outcome))
-    action.chaincode_id.name = call.chaincode_name
-    action.chaincode_id.version = call.chaincode_version
+    action.response.CopyFrom(response)
+    chaincode = action.chaincode_id
+    chaincode.name = call.chaincode_name
+    chaincode.version = call.chaincode_version
     return proposal_response_pb2.ProposalResponsePayload(
         proposal_hash=call.proposal_hash, extension=action.SerializeToString()
     ).SerializeToString()
@@ -76,16 +83,19 @@ def respond(
     call: Endorsed, outcome: Outcome, signer: Signer
 ) -> proposal_response_pb2.ProposalResponse:
     """The answer to a proposal, endorsed if the outcome is a success on a channel."""
-    answer = proposal_response_pb2.ProposalResponse(response=build_response(outcome))
+    response = build_response(outcome)
+    answer = proposal_response_pb2.ProposalResponse(response=response)
     if outcome.status < ERROR and (not call.channel_id or outcome.status >= ERROR_THRESHOLD):
         return answer
-    answer.payload = build_payload(call, outcome)
+    payload = answer.payload = _encode_payload(call, outcome, response)
     if outcome.interest is not None:
         answer.interest.CopyFrom(outcome.interest)
     if outcome.status < ERROR:
         answer.version = PROPOSAL_RESPONSE_VERSION
-        answer.endorsement.endorser = signer.creator
-        answer.endorsement.signature = signer.sign(answer.payload + signer.creator)
+        creator = signer.creator
+        endorsed = answer.endorsement
+        endorsed.endorser = creator
+        endorsed.signature = signer.sign(payload + creator)
     return answer
 
 

@@ -5,6 +5,7 @@ endorsements (fabric core/endorser/endorser.go, buildChaincodeInterest).
 """
 
 from collections.abc import Iterable, Mapping, Set
+from functools import lru_cache
 
 from tongban.protos import policies_pb2, proposal_response_pb2
 from tongban.protos.codec import parse
@@ -20,14 +21,18 @@ SYSTEM_CHAINCODES = frozenset({"_lifecycle", "cscc", "lscc", "qscc"})
 class WrittenKeys:
     """The keys that a transaction writes, with the policies they had when it was simulated."""
 
-    __slots__ = ("_policies",)
+    __slots__ = ("_policies", "is_plain")
 
     def __init__(self) -> None:
+        self.is_plain = True
+        """Whether all are public keys without policies of their own, as nearly always."""
+
         self._policies: dict[str, dict[str, dict[str, bytes | None]]] = {}
         """By namespace, collection (empty for public state) and key."""
 
     def copy(self) -> "WrittenKeys":
         twin = WrittenKeys()
+        twin.is_plain = self.is_plain
         twin._policies = {
             namespace: {name: dict(keys) for name, keys in collections.items()}
             for namespace, collections in self._policies.items()
@@ -35,8 +40,11 @@ class WrittenKeys:
         return twin
 
     def add(self, namespace: str, collection: str, key: str, metadata: Mapping[str, bytes]) -> None:
+        policy = metadata.get(VALIDATION_PARAMETER)
+        if policy is not None or collection:
+            self.is_plain = False
         collections = self._policies.setdefault(namespace, {})
-        collections.setdefault(collection, {})[key] = metadata.get(VALIDATION_PARAMETER)
+        collections.setdefault(collection, {})[key] = policy
 
     def required(self) -> dict[str, dict[str, bool]]:
         """For each namespace and collection written: is its policy required, that is, has any key
@@ -64,11 +72,14 @@ def build_interest(
     touched: Iterable[str], written: WrittenKeys, private_reads: Set[tuple[str, str]]
 ) -> proposal_response_pb2.ChaincodeInterest:
     """``touched`` are the namespaces in the read-write set, ``private_reads`` the namespaces and
-    collections of which private values were read. System chaincodes are left out.
+    collections of which private values were read. System chaincodes are left out. The message may
+    be shared with others: do not change it.
 
     Raises:
         MalformedMessage: the policy of a written key is not one.
     """
+    if written.is_plain and not private_reads:
+        return _plain_interest(tuple(touched))
     required = written.required()
     for namespace in touched:
         if namespace not in SYSTEM_CHAINCODES:
@@ -91,4 +102,13 @@ def build_interest(
                     key_policies=policies,
                     disregard_namespace_policy=not required[namespace][""],
                 )
+    return interest
+
+
+@lru_cache(maxsize=1_024)
+def _plain_interest(touched: tuple[str, ...]) -> proposal_response_pb2.ChaincodeInterest:
+    """Where nothing but the chaincodes' own policies counts."""
+    interest = proposal_response_pb2.ChaincodeInterest()
+    for namespace in sorted(set(touched) - SYSTEM_CHAINCODES):
+        interest.chaincodes.add(name=namespace)
     return interest
