@@ -9,6 +9,7 @@ the answers as they come. The way ``sdk`` goes through the SDK instead.
 """
 
 import asyncio
+import gc
 import json
 import resource
 import sys
@@ -30,6 +31,9 @@ from tongban.network.topology import load_topology
 from tongban.sdk import SigningIdentity, Tls, aio
 
 CONTRACT = "basic"
+
+GARBAGE_OBJECTS = 50_000
+"""New objects before the collector looks for cycles, of which the lean clients make none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ def generate(order: Order) -> dict[str, Any]:
     with closing(Connection(entry.address, entry.tls)) as connection:
         kind = StreamLoad if order.way == "stream" else UnaryLoad
         load = kind(connection, run)
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
         stopwatch = Stopwatch()
         load.work()
         return stopwatch.report(load.tally)
