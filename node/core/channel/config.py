@@ -80,7 +80,8 @@ class ChannelConfig:
     """Of the same, in their order."""
     orderer_orgs: Mapping[str, OrgConfig]
     orderer: OrdererParameters
-    global_orderer_addresses: tuple[str, ...]
+    orderer_addresses: tuple[str, ...]
+    """``host:port`` of every orderer: those of the organizations, else the channel's own."""
     acls: Mapping[str, str]
     """Policy references by resource."""
     has_application: bool
@@ -115,14 +116,6 @@ class ChannelConfig:
     def sequence(self) -> int:
         """How often the configuration has been changed."""
         return self.config.sequence
-
-    @property
-    def orderer_addresses(self) -> tuple[str, ...]:
-        """``host:port`` of every orderer: those of the organizations, else the channel's own."""
-        own = tuple(
-            address for org in self.orderer_orgs.values() for address in org.orderer_endpoints
-        )
-        return own or self.global_orderer_addresses
 
     def orderer_msp_id(self, address: str) -> str:
         """Whose orderer this is; empty if the configuration does not say."""
@@ -238,10 +231,14 @@ def _read(channel_id: str, config: Config) -> ChannelConfig:
         application_msp_ids=tuple(org.mspid for org in application_orgs.values()),
         orderer_orgs=orderer_orgs,
         orderer=_orderer_parameters(orderer_values) if has_orderer else _NO_ORDERER,
-        global_orderer_addresses=tuple(addresses),
+        orderer_addresses=_own_addresses(orderer_orgs) or tuple(addresses),
         acls=_acls(application_values),
         has_application="Application" in group.groups,
     )
+
+
+def _own_addresses(orderer_orgs: Mapping[str, OrgConfig]) -> tuple[str, ...]:
+    return tuple(address for org in orderer_orgs.values() for address in org.orderer_endpoints)
 
 
 _NO_ORDERER = OrdererParameters("", b"", False, 0, 0, 0, 0)

@@ -33,7 +33,8 @@ async def submit(
     addresses = list(orderers.addresses)
     if not addresses:
         raise GatewayError(Code.UNAVAILABLE, "no orderer nodes available")
-    random.shuffle(addresses)
+    if len(addresses) > 1:
+        random.shuffle(addresses)
     errors: list[NodeError] = []
     for address in addresses:
         until = min(loop.time() + limit, ends)
