@@ -43,6 +43,12 @@ GROUP_ORDERS: dict[str, int] = {
 }
 """Order of the group by the curve's name (FIPS 186-5, section 4.2.1 of SP 800-186)."""
 
+_HALF_ORDERS = {
+    name: (order // 2).to_bytes((order.bit_length() + 6) // 8, "big")
+    for name, order in GROUP_ORDERS.items()
+}
+"""The largest ``s`` that is accepted, without leading zeros."""
+
 
 class Signer(Protocol):
     """Somebody who can sign. ``creator`` is the serialized identity that verifiers will see."""
@@ -77,6 +83,8 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
 
 def to_low_s(signature: bytes, curve: ec.EllipticCurve) -> bytes:
     """The same signature with ``s`` in the lower half of the group order."""
+    if _is_plainly_low_s(signature, _HALF_ORDERS[curve.name]):
+        return signature
     order = GROUP_ORDERS[curve.name]
     r, s = decode_dss_signature(signature)
     return signature if s <= order // 2 else encode_dss_signature(r, order - s)
@@ -103,15 +111,34 @@ def verify_signature(
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, message)
             return
-        r, s = _read_signature(signature)
-        if s > GROUP_ORDERS[key.curve.name] // 2:
-            raise InvalidSignature("expected a DER signature with low S")
+        name = key.curve.name
+        if not _is_plainly_low_s(signature, _HALF_ORDERS[name]):
+            r, s = _read_signature(signature)
+            if s > GROUP_ORDERS[name] // 2:
+                raise InvalidSignature("expected a DER signature with low S")
+            signature = encode_dss_signature(r, s)
         if digest is None:
-            key.verify(encode_dss_signature(r, s), message, _SHA256)
+            key.verify(signature, message, _SHA256)
         else:
-            key.verify(encode_dss_signature(r, s), digest, _PREHASHED)
+            key.verify(signature, digest, _PREHASHED)
     except _CryptographyInvalidSignature:
         raise InvalidSignature("the signature does not match the message and the key") from None
+
+
+def _is_plainly_low_s(data: bytes, half: bytes) -> bool:
+    """Whether this has the form that signers give, with no byte too many, and ``s`` is at most
+    ``half``. What else may be wrong with such bytes, the library refuses as Go does: numbers that
+    are zero, negative or padded."""
+    if len(data) < 8 or data[0] != 0x30 or data[1] != len(data) - 2 or data[1] >= 0x80:
+        return False
+    at = 4 + data[3]
+    s = data[at + 2 :]
+    return (
+        0 < len(s) <= len(half)
+        and data[2] == data[at] == 0x02
+        and data[at + 1] == len(s)
+        and (len(s) < len(half) or s <= half)
+    )
 
 
 def _read_signature(data: bytes) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """From signatures to distinct identities whose signatures hold, and from there to a verdict.
 
 A signature that was checked once is not checked again: results are remembered by identity and
-signature, with the digest of the message. What this node signed itself is remembered as holding.
+signature, with the digest of the message. What this node signed itself is remembered as holding,
+with the message if it is short: to compare it costs less than to take a digest, twice.
 """
 
 import hashlib
@@ -18,6 +19,13 @@ from tongban.protos.limits import SIGNATURES_PER_SET_MAX
 
 RESULTS_MAX = 32_768
 """Remembered results, about 300 bytes each: a few blocks' worth of signatures."""
+
+MADE_HERE_MAX = 8_192
+"""Remembered signatures that were made here: more than wait for their block at any time."""
+
+MADE_HERE_BYTES_MAX = 2_048
+"""Bytes of a message that is kept with them, so that all take 16 MiB at most; most have a little
+over a thousand, the signer's certificate."""
 
 
 class SignedBy(NamedTuple):
@@ -56,9 +64,13 @@ class SignatureVerifier:
 
     def __init__(self, results_max: int = RESULTS_MAX) -> None:
         self._results: LruCache[tuple[str, bytes], tuple[bytes, bool]] = LruCache(results_max)
+        self._made_here: dict[str, LruCache[bytes, bytes]] = {}
 
     def verify(self, identity: Identity, message: bytes, signature: bytes) -> bool:
         """Whether the identity made the signature over the message. Any thread may ask."""
+        made = self._made_here.get(identity.id)
+        if made is not None and made.find(signature) == message:
+            return True
         key = (identity.id, signature)
         digest = hashlib.sha256(message).digest()
         known = self._results.find(key)
@@ -78,7 +90,13 @@ class SignatureVerifier:
 
     def remember(self, identity_id: str, message: bytes, signature: bytes) -> None:
         """This node made the signature itself, so it holds."""
-        self._results.put((identity_id, signature), (sha256(message), True))
+        if len(message) > MADE_HERE_BYTES_MAX:
+            self._results.put((identity_id, signature), (sha256(message), True))
+            return
+        made = self._made_here.get(identity_id)
+        if made is None:
+            made = self._made_here.setdefault(identity_id, LruCache(MADE_HERE_MAX))
+        made.put(signature, message)
 
     def prime(self, results: Iterable[SignatureResult]) -> None:
         """Remember results that were found elsewhere in this process."""

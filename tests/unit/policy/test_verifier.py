@@ -7,6 +7,7 @@ import pytest
 from tests.support.pki import Organization, make_organization
 from tongban.node.core.identity import Identity, Msp
 from tongban.node.core.policy import SignatureCheck, SignatureResult, SignatureVerifier
+from tongban.node.core.policy.signatures import MADE_HERE_BYTES_MAX
 from tongban.protos.errors import InvalidSignature
 
 
@@ -48,13 +49,19 @@ def test_a_signature_is_checked_once(org: Organization, identity: Identity) -> N
     assert verifier.verify(identity, b"message", good)
 
 
-def test_what_was_signed_here_is_not_checked(org: Organization, identity: Identity) -> None:
+@pytest.mark.parametrize("size", [7, MADE_HERE_BYTES_MAX, MADE_HERE_BYTES_MAX + 1])
+def test_what_was_signed_here_is_not_checked(
+    org: Organization, identity: Identity, size: int
+) -> None:
     verifier = SignatureVerifier()
-    signature = org.peers[0].signer.sign(b"message")
-    verifier.remember(identity.id, b"message", signature)
-    assert verifier.verify(identity, b"message", signature)
+    message = b"m" * size
+    signature = org.peers[0].signer.sign(message)
+    verifier.remember(identity.id, message, signature)
+    assert verifier.verify(identity, message, signature)
     assert CountingIdentity.checks == 0
-    assert not verifier.verify(identity, b"other", signature)
+    assert not verifier.verify(identity, message + b"!", signature)
+    assert not verifier.verify(identity, message, signature[:-1])
+    assert CountingIdentity.checks == 2
 
 
 def test_results_can_be_carried_over(identity: Identity) -> None:

@@ -37,7 +37,7 @@ CURVES = ["P-256", "P-384"]
 
 @cache
 def key_of(kind: str) -> ec.EllipticCurvePrivateKey:
-    key = new_key(kind)
+    key = ec.generate_private_key(ec.SECP521R1()) if kind == "P-521" else new_key(kind)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return key
 
@@ -137,6 +137,39 @@ def test_bytes_behind_the_numbers_count_for_nothing_as_in_go() -> None:
             verify_signature(key.public_key(), b"another", lenient)
     with pytest.raises(InvalidSignature, match="low S"):
         verify_signature(key.public_key(), b"message", high(signature, key) + b"\x00")
+
+
+@st.composite
+def integers_in_der(draw: st.DrawFn, value: int) -> bytes:
+    """A number as it should be, or with bytes too many or too few, or another tag."""
+    body = value.to_bytes(value.bit_length() // 8 + 1, "big")
+    pad = draw(st.sampled_from([b"", b"", b"", b"\x00", b"\xff"]))
+    body = pad + body[draw(st.sampled_from([0, 0, 0, 1])) :]
+    tag = draw(st.sampled_from([2, 2, 2, 2, 3]))
+    return bytes([tag, len(body) + draw(st.sampled_from([0, 0, 0, 0, 1]))]) + body
+
+
+@given(st.data(), st.sampled_from([*CURVES, "P-521"]))
+@settings(max_examples=200, deadline=None)
+def test_a_signature_is_judged_the_same_with_bytes_behind_it(
+    data: st.DataObject, kind: str
+) -> None:
+    """The usual form is looked at in a shorter way than odd ones, and the answer is the same."""
+    key = key_of(kind)
+    order = GROUP_ORDERS[key.curve.name]
+    r, s = decode_dss_signature(sign(key, b"message"))
+    low = data.draw(st.booleans())
+    parts = [integers_in_der(r), integers_in_der(s if low else order - s)]
+    signature = _sequence(b"".join(data.draw(part) for part in parts))
+    assert _holds(key, signature) == _holds(key, signature + b"\x00")
+
+
+def _holds(key: ec.EllipticCurvePrivateKey, signature: bytes) -> bool:
+    try:
+        verify_signature(key.public_key(), b"message", signature)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def test_other_departures_from_der_are_refused_as_in_go() -> None:
