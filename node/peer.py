@@ -27,7 +27,9 @@ from tongban.node.core.proposal import Delivery, ProposalRefused
 from tongban.node.core.received import ReceivedProposal
 from tongban.node.runtime.access import AccessControl
 from tongban.node.runtime.block_processor import ProcessedBlock
+from tongban.node.runtime.block_source import BlockSource
 from tongban.node.runtime.broadcast_client import OrdererLink, OrderingClient
+from tongban.node.runtime.catch_up import CatchUp
 from tongban.node.runtime.chaincodes import ChaincodeLookup
 from tongban.node.runtime.channel import Channel
 from tongban.node.runtime.channels import Channels
@@ -189,6 +191,10 @@ class Peer:
     def _evaluate_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         return _answer(self._endorser.evaluate(received))
 
+    def _find_blocks(self, channel_id: str) -> BlockSource | None:
+        channel = self._channels.find(channel_id)
+        return None if channel is None else channel.blocks
+
     def _find_package(self, package_id: str) -> PythonPackage:
         return parse_python_package(self._packages.load(package_id))
 
@@ -261,7 +267,11 @@ class Peer:
             limits.stream_calls_max,
         ).register(server)
         PeerStreamService(
-            self._endorse_locally, self._network, draining, self._supervisor
+            self._endorse_locally,
+            self._network,
+            CatchUp(self._find_blocks),
+            draining,
+            self._supervisor,
         ).register(server)
         register_peer(
             server,

@@ -327,6 +327,7 @@ class PeerMessage(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
     ENDORSE_FIELD_NUMBER: _builtins.int
     ANNOUNCEMENTS_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
@@ -334,6 +335,10 @@ class PeerMessage(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     deadline_ms: _builtins.int
+    height: _builtins.int
+    """With endorse: how many blocks of the proposal's channel the asking peer has committed. Whoever
+    has fewer waits a moment for the missing ones before it endorses; zero means do not wait.
+    """
     @_builtins.property
     def endorse(self) -> _proposal_pb2.SignedProposal: ...
     @_builtins.property
@@ -351,6 +356,7 @@ class PeerMessage(_message.Message):
         *,
         id: _builtins.int = ...,
         deadline_ms: _builtins.int = ...,
+        height: _builtins.int = ...,
         endorse: _proposal_pb2.SignedProposal | None = ...,
         announcements: Global___Announcements | None = ...,
         cancel: Global___Cancel | None = ...,
@@ -359,7 +365,7 @@ class PeerMessage(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["announcements", b"announcements", "body", b"body", "cancel", b"cancel", "endorse", b"endorse", "endorsed", b"endorsed", "failed", b"failed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcements", b"announcements", "body", b"body", "cancel", b"cancel", "deadline_ms", b"deadline_ms", "endorse", b"endorse", "endorsed", b"endorsed", "failed", b"failed", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcements", b"announcements", "body", b"body", "cancel", b"cancel", "deadline_ms", b"deadline_ms", "endorse", b"endorse", "endorsed", b"endorsed", "failed", b"failed", "height", b"height", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["endorse", "announcements", "cancel", "endorsed", "failed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015

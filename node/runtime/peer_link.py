@@ -119,8 +119,11 @@ class PeerLink:
             message = PeerMessage(announcements=Announcements(announcements=announcements))
             self._outbox.put(message)
 
-    async def endorse(self, proposal: SignedProposal) -> EndorserAnswer:
-        """The other peer's answer, or that it cannot be reached. Cancelling tells the peer."""
+    async def endorse(self, proposal: SignedProposal, height: int = 0) -> EndorserAnswer:
+        """The other peer's answer, or that it cannot be reached. Cancelling tells the peer.
+
+        With a ``height``, a peer of our kind that has fewer blocks waits for them, within bounds.
+        """
         if not self.is_up:
             self.wake()
             with contextlib.suppress(TimeoutError):
@@ -139,7 +142,7 @@ class PeerLink:
         future: asyncio.Future[EndorserAnswer] = asyncio.get_running_loop().create_future()
         self._open[call_id] = future
         try:
-            outbox.put(PeerMessage(id=call_id, endorse=proposal))
+            outbox.put(PeerMessage(id=call_id, endorse=proposal, height=height))
             return await future
         except asyncio.CancelledError:
             outbox.put(PeerMessage(id=call_id, cancel=Cancel()))

@@ -228,7 +228,9 @@ class PeerNetwork:
         link = self._links.get(endpoint)
         if link is None:
             return unreachable(f"no connection to {endpoint}")
-        return await link[0].endorse(proposal.signed)
+        # Its client may know what the last block did; the other peer must not endorse on less.
+        height = self._height(proposal.channel_header.channel_id)
+        return await link[0].endorse(proposal.signed, height)
 
     def _announce(self) -> None:
         previous = self._local

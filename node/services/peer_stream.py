@@ -10,11 +10,13 @@ import grpc
 
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.received import ReceivedProposal
+from tongban.node.runtime.catch_up import CatchUp
 from tongban.node.runtime.faults import FaultSink
 from tongban.node.runtime.peer_network import LocalEndorser, PeerNetwork
 from tongban.node.runtime.stream_session import UNREAD_MAX, StreamSession
 from tongban.node.services.framing import check_hello, parse_frame, serve_stream
 from tongban.node.services.guard import Context, Handler
+from tongban.protos.errors import TongbanError
 from tongban.protos.stream_pb2 import Announcements, Failed, Hello, PeerFrame, PeerMessage
 from tongban.protos.streams import PROTOCOL_VERSION
 
@@ -29,11 +31,13 @@ class PeerStreamService:
         self,
         endorse: LocalEndorser,
         network: PeerNetwork,
+        catch_up: CatchUp,
         draining: asyncio.Event,
         faults: FaultSink,
     ) -> None:
         self._endorse = endorse
         self._network = network
+        self._catch_up = catch_up
         self._draining = draining
         self._faults = faults
 
@@ -48,7 +52,7 @@ class PeerStreamService:
         """One stream, until the other peer ends it or the node drains."""
         hello = Hello(version=PROTOCOL_VERSION, window=WINDOW, software="tongban")
         await context.write(PeerFrame(hello=hello).SerializeToString())
-        session = PeerSession(self._endorse, self._network, self._faults)
+        session = PeerSession(self._endorse, self._network, self._catch_up, self._faults)
         try:
             await serve_stream(_read(context, session), _write(context, session), self._draining)
         finally:
@@ -58,9 +62,16 @@ class PeerStreamService:
 class PeerSession:
     """One other peer's stream, free of transport."""
 
-    def __init__(self, endorse: LocalEndorser, network: PeerNetwork, faults: FaultSink) -> None:
+    def __init__(
+        self,
+        endorse: LocalEndorser,
+        network: PeerNetwork,
+        catch_up: CatchUp,
+        faults: FaultSink,
+    ) -> None:
         self._endorse = endorse
         self._network = network
+        self._catch_up = catch_up
         self._greeted = False
         self.requests: StreamSession[PeerMessage] = StreamSession(WINDOW, faults)
 
@@ -98,7 +109,7 @@ class PeerSession:
         deadline = message.deadline_ms / 1000 if message.deadline_ms else None
         try:
             async with asyncio.timeout(deadline):
-                answer: EndorserAnswer = await self._endorse(ReceivedProposal(message.endorse))
+                answer = await self._endorse_at(message.height, ReceivedProposal(message.endorse))
         except TimeoutError:
             text = f"not endorsed within {deadline:g} s"
             self._refuse(message.id, grpc.StatusCode.DEADLINE_EXCEEDED, text)
@@ -107,6 +118,15 @@ class PeerSession:
             self._refuse(message.id, grpc.StatusCode.UNKNOWN, answer.error or "no response")
         else:
             self.requests.outbox.put(PeerMessage(id=message.id, endorsed=answer.response))
+
+    async def _endorse_at(self, height: int, received: ReceivedProposal) -> EndorserAnswer:
+        if height:
+            try:
+                channel_id = received.channel_header.channel_id
+            except TongbanError:
+                channel_id = ""  # what is wrong with it, the endorser says
+            await self._catch_up.wait(channel_id, height)
+        return await self._endorse(received)
 
     def _refuse(self, request_id: int, code: grpc.StatusCode, text: str) -> None:
         failed = Failed(code=code.value[0], message=text)

@@ -20,11 +20,14 @@ from tongban.node.core.gateway.directory import PEERS_MAX, ChannelPresence, Peer
 from tongban.node.core.identity import role_principal
 from tongban.node.core.policy import SignatureVerifier, SignedBy
 from tongban.node.core.received import ReceivedProposal
+from tongban.node.runtime.block_source import ChannelBlocks
+from tongban.node.runtime.catch_up import CatchUp
 from tongban.node.runtime.dialing import Dialer
 from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
 from tongban.node.services.peer_stream import PeerStreamService
+from tongban.protos.common_pb2 import ChannelHeader, Header
 from tongban.protos.msp_principal_pb2 import MSPRole
-from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.proposal_pb2 import Proposal, SignedProposal
 from tongban.protos.proposal_response_pb2 import ProposalResponse
 from tongban.protos.stream_pb2 import SignedAnnouncement
 
@@ -75,7 +78,13 @@ def announce(member: Member, **changes: object) -> SignedAnnouncement:
     return sign_announcement(replace(record(member), **changes), member.signer)  # type: ignore[arg-type]
 
 
-A_PROPOSAL = ReceivedProposal(SignedProposal())
+def a_proposal() -> ReceivedProposal:
+    header = Header(channel_header=ChannelHeader(channel_id=CHANNEL).SerializeToString())
+    proposal = Proposal(header=header.SerializeToString())
+    return ReceivedProposal(SignedProposal(proposal_bytes=proposal.SerializeToString()))
+
+
+A_PROPOSAL = a_proposal()
 
 
 class Node:
@@ -83,6 +92,7 @@ class Node:
 
     def __init__(self, member: Member, config: ChannelConfig, endpoint: str) -> None:
         self.height = 3
+        self.blocks = ChannelBlocks(self.height, lambda number: b"", lambda: config)
         self.chaincodes: tuple[str, ...] = ("cc",)
         self.endpoint = endpoint
         own = OwnPeer(
@@ -128,7 +138,8 @@ class Faults:
 
 async def start_server(node: Node) -> grpc.aio.Server:
     server = grpc.aio.server()
-    service = PeerStreamService(node._endorse, node.network, asyncio.Event(), Faults())
+    catch_up = CatchUp(lambda channel_id: node.blocks if channel_id == CHANNEL else None)
+    service = PeerStreamService(node._endorse, node.network, catch_up, asyncio.Event(), Faults())
     service.register(server)
     server.add_insecure_port(node.endpoint)
     await server.start()
@@ -306,5 +317,31 @@ def test_peers_find_each_other_through_one_that_both_know(
             answer = await first.network.call(peer, A_PROPOSAL)
             assert answer.response is not None, answer.error
             assert answer.response.payload == last.endpoint.encode()
+
+    run(work)
+
+
+def test_a_peer_that_is_behind_the_asking_one_catches_up_first(
+    orgs: tuple[Organization, ...], config: ChannelConfig
+) -> None:
+    async def work() -> None:
+        first, last = (
+            Node(member, config, f"127.0.0.1:{free_port()}")
+            for member in (orgs[0].peers[0], orgs[1].peers[0])
+        )
+        async with running(first, last, serve=True):
+            first.network.seed(CHANNEL, {last.endpoint: "BMSP"})
+            await until(lambda: last.endpoint in first.endpoints())
+            (peer,) = [p for p in first.network.with_chaincode(CHANNEL, "cc") if p.msp_id == "BMSP"]
+            first.height = 4
+            behind = asyncio.ensure_future(first.network.call(peer, A_PROPOSAL))
+            await asyncio.sleep(0)  # it has been sent
+            first.height = 3
+            level = await first.network.call(peer, A_PROPOSAL)
+            assert level.response is not None, level.error
+            assert not behind.done()
+            last.blocks.advance(3, b"block")
+            answer = await behind
+            assert answer.response is not None, answer.error
 
     run(work)

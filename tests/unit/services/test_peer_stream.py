@@ -8,13 +8,17 @@ import grpc
 import pytest
 
 from tests.support.gateway_ports import until
+from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.gateway.answer import EndorserAnswer
 from tongban.node.core.received import ReceivedProposal
+from tongban.node.runtime.block_source import ChannelBlocks
+from tongban.node.runtime.catch_up import CatchUp
 from tongban.node.runtime.peer_network import PeerNetwork
 from tongban.node.services import peer_stream
 from tongban.node.services.peer_stream import PeerSession
+from tongban.protos.common_pb2 import ChannelHeader, Header
 from tongban.protos.errors import MalformedMessage
-from tongban.protos.proposal_pb2 import SignedProposal
+from tongban.protos.proposal_pb2 import Proposal, SignedProposal
 from tongban.protos.proposal_response_pb2 import ProposalResponse
 from tongban.protos.stream_pb2 import (
     Announcements,
@@ -25,6 +29,7 @@ from tongban.protos.stream_pb2 import (
     SignedAnnouncement,
 )
 
+CHANNEL = "mychannel"
 SECONDS_MAX = 5.0
 KNOWN = SignedAnnouncement(announcement=b"known")
 NEWS = SignedAnnouncement(announcement=b"news")
@@ -49,7 +54,13 @@ class Subject:
     def __init__(self) -> None:
         self.network = Network()
         self.given_up = 0
-        self.session = PeerSession(self._endorse, cast(PeerNetwork, self.network), self)
+        self.blocks = ChannelBlocks(3, lambda number: b"", lambda: cast(ChannelConfig, None))
+        self.session = PeerSession(
+            self._endorse,
+            cast(PeerNetwork, self.network),
+            CatchUp(lambda channel_id: self.blocks if channel_id == CHANNEL else None),
+            self,
+        )
 
     def fault(self, error: BaseException) -> None:
         raise error
@@ -118,6 +129,39 @@ def test_endorsements_are_answered_by_id() -> None:
         subject.send(PeerMessage(id=1, cancel=Cancel()), PeerMessage(id=99, cancel=Cancel()))
         await until(lambda: subject.given_up == 1)
         assert len(subject.session.requests.outbox) == 0
+
+    run(work)
+
+
+def on_channel(channel_id: str) -> bytes:
+    header = Header(channel_header=ChannelHeader(channel_id=channel_id).SerializeToString())
+    return Proposal(header=header.SerializeToString()).SerializeToString()
+
+
+def test_who_has_fewer_blocks_than_the_asking_peer_endorses_when_it_has_them() -> None:
+    async def work(subject: Subject) -> None:
+        behind, elsewhere = endorse(1, on_channel(CHANNEL)), endorse(2, on_channel("other"))
+        even, unreadable = endorse(3, on_channel(CHANNEL)), endorse(4, b"\xff")
+        behind.height, elsewhere.height, even.height, unreadable.height = 5, 5, 3, 5
+        anyhow = endorse(5, on_channel(CHANNEL))
+        subject.send(behind, elsewhere, even, unreadable, anyhow)
+        answered = {message.id for message in await subject.answers(5)}
+        assert answered == {0, 2, 3, 4, 5}, "the announcements have no id"
+        subject.blocks.advance(3, b"block")
+        subject.blocks.advance(4, b"block")
+        (late,) = await subject.answers(1)
+        assert (late.id, late.endorsed.payload) == (1, on_channel(CHANNEL))
+
+    run(work)
+
+
+def test_a_deadline_ends_the_wait_for_blocks() -> None:
+    async def work(subject: Subject) -> None:
+        request = endorse(1, on_channel(CHANNEL), deadline_ms=5)
+        request.height = 4
+        subject.send(request)
+        _, failed = await subject.answers(2)
+        assert failed.failed.code == code(grpc.StatusCode.DEADLINE_EXCEEDED)
 
     run(work)
 
