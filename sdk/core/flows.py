@@ -54,6 +54,9 @@ READ_CONFLICTS = frozenset(
 )
 """Verdicts after which the same call, run again on newer state, may succeed."""
 
+_VALID = TxValidationCode.VALID
+"""Looked up once: protobuf searches its enums by name each time."""
+
 MISMATCH_TEXT = "ProposalResponsePayloads do not match"
 """In a detail of a failed endorsement: endorsers disagree, most often because one has committed a
 block more than another (fabric internal/pkg/gateway/endorsement.go)."""
@@ -74,7 +77,7 @@ class CommitStatus:
 
     @property
     def is_valid(self) -> bool:
-        return self.code == TxValidationCode.VALID
+        return self.code == _VALID
 
     @property
     def code_name(self) -> str:

@@ -3,6 +3,8 @@
 Requests are serialized already when they come here, and are put into frames as they are.
 """
 
+from functools import lru_cache
+
 from tongban.protos.codec import parse
 from tongban.protos.digest import encode_uvarint
 from tongban.protos.errors import MalformedMessage
@@ -34,11 +36,17 @@ def encode_hello(software: str) -> bytes:
 
 def encode_message(message_id: int, deadline_ms: int, body: str, content: bytes) -> bytes:
     """The part of a frame that holds one message. ``body`` is the name of its kind."""
-    head = b"\x08" + encode_uvarint(message_id)
-    if deadline_ms:
-        head += b"\x10" + encode_uvarint(deadline_ms)
-    head += _TAGS[body] + encode_size(len(content))
-    return b"".join((_MESSAGES_TAG, encode_size(len(head) + len(content)), head, content))
+    size = len(content)
+    head = b"".join((b"\x08", encode_size(message_id), _kind(deadline_ms, body), encode_size(size)))
+    return b"".join((_MESSAGES_TAG, encode_size(len(head) + size), head, content))
+
+
+@lru_cache(256)
+def _kind(deadline_ms: int, body: str) -> bytes:
+    """The fields between a message's id and the size of its content; most requests of a kind have
+    the same time left when they are sent."""
+    deadline = b"\x10" + encode_uvarint(deadline_ms) if deadline_ms else b""
+    return deadline + _TAGS[body]
 
 
 def encode_cancel(message_id: int) -> bytes:

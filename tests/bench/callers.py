@@ -15,6 +15,7 @@ Operation = Literal["create", "transfer", "query"]
 Way = Literal["stream", "unary", "sdk"]
 
 OWNERS = ("Li Na", "Tomoko")
+VALID = TxValidationCode.VALID
 RESULT_OK = 200
 """Status of an evaluation that gave a result."""
 
@@ -120,7 +121,7 @@ class Run:
 
     def end_by_verdict(self, caller: Caller, code: int) -> None:
         """The peer has committed the block; only VALID is a success."""
-        if code == TxValidationCode.VALID:
+        if code == VALID:
             self.tally.latencies.append(time.monotonic() - caller.began)
         else:
             self.tally.fail(f"the transaction was found invalid: {validation_code_name(code)}")
