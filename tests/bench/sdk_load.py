@@ -9,11 +9,12 @@ from tongban.sdk.errors import EvaluateError
 
 
 async def prepare(contract: aio.Contract, order: Order, calls: Calls) -> None:
-    """Create the assets that transfers and queries need, one a caller."""
-    if order.operation != "create":
-        pending = (calls.preparation(caller) for caller in range(order.callers))
-        async for outcome in contract.submit_many(pending):
-            outcome.get()
+    """Create the assets that transfers and queries need, one a caller; and at least one, so that
+    the contract has been loaded everywhere."""
+    count = 1 if order.operation == "create" else order.callers
+    pending = (calls.preparation(caller) for caller in range(count))
+    async for outcome in contract.submit_many(pending):
+        outcome.get()
 
 
 class SdkLoad:
