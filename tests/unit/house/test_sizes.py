@@ -16,6 +16,7 @@ LARGE_MODULES: dict[str, str] = {}
 BROAD_HANDLERS = {
     "node/runtime/supervisor.py": "a fault in any task ends the node here",
     "node/services/guard.py": "a fault in any call reaches the supervisor here",
+    "node/runtime/stream_session.py": "a fault in a request is carried to the supervisor",
     "node/runtime/workers/running.py": "a fault is carried to the caller, whose supervisor decides",
     "contracts/dispatch.py": "what an author's code raises ends its transaction only",
     "contracts/check.py": "whatever an author's code raises when it is loaded is the report",
