@@ -59,7 +59,12 @@ class LevelDBSnapshot:
         self._snapshot = snapshot
 
     def get(self, key: bytes) -> bytes | None:
-        return _get(self._snapshot, self._path, key)
+        # As _get, which would be one call more for every read of every transaction.
+        try:
+            value: bytes | None = self._snapshot.get(key, verify_checksums=True)
+        except plyvel.Error as error:
+            raise _fault(self._path, "read", error) from error
+        return value
 
     def iterate(
         self, start: bytes, stop: bytes, reverse: bool = False
