@@ -47,6 +47,7 @@ from tongban.node.runtime.metrics import Metrics
 from tongban.node.runtime.msp_dir import load_signer, read_msp_directory
 from tongban.node.runtime.operations import Operations
 from tongban.node.runtime.own_signatures import RememberingSigner
+from tongban.node.runtime.pace import Pace
 from tongban.node.runtime.peer_health import FenceHealth, describe_peers, watch_follower
 from tongban.node.runtime.peer_network import OwnPeer, PeerNetwork
 from tongban.node.runtime.presence import Presence, check_peer
@@ -101,6 +102,7 @@ class Peer:
         self._packages = PackageStore(config.data / "packages")
         self._host = WorkerHost(self._find_package, _worker_settings(config))
         self._endorser = self._make_endorser()
+        self._pace = Pace(self._count_open)
         self._network = self._make_network()
         limits = config.gateway
         seconds = GatewaySeconds(limits.endorse_seconds_max, limits.broadcast_seconds_max)
@@ -183,13 +185,16 @@ class Peer:
             presence.height,
             self._evaluate_locally,
         )
-        return PeerNetwork(own, self._dialer.connect, verify)
+        return PeerNetwork(own, self._dialer.connect, verify, self._pace)
 
     def _endorse_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         return _answer(self._endorser.process(received))
 
     def _evaluate_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
         return _answer(self._endorser.evaluate(received))
+
+    def _count_open(self) -> int:
+        return self._unary.count_open
 
     def _find_blocks(self, channel_id: str) -> BlockSource | None:
         channel = self._channels.find(channel_id)
@@ -227,7 +232,10 @@ class Peer:
             self._supervisor.start(f"orderer {link.address}", link.run())
 
         route = OrderingClient(
-            lambda: channel.config.orderer_addresses, self._dialer.connect, start_link
+            lambda: channel.config.orderer_addresses,
+            self._dialer.connect,
+            start_link,
+            self._pace,
         )
         channel.use_orderers(route)
         channel.when_committed(self._on_committed)
@@ -257,7 +265,8 @@ class Peer:
         self._delivered: dict[str, DeliveredChannel] = {}
         server, draining = self._server.server, self._server.draining
         add_EndorserServicer_to_server(EndorserService(self._endorser), server)
-        add_GatewayServicer_to_server(GatewayService(self._gateway), server)
+        self._unary = GatewayService(self._gateway)
+        add_GatewayServicer_to_server(self._unary, server)
         limits = self._config.gateway
         GatewayStreamService(
             self._gateway,

@@ -27,6 +27,7 @@ from tongban.node.runtime.orderer_sessions import (
     FramedSession,
     OrdererSession,
 )
+from tongban.node.runtime.pace import Pace
 from tongban.protos.ab_pb2 import BroadcastResponse
 from tongban.protos.codec import parse
 from tongban.protos.common_pb2 import Envelope
@@ -53,8 +54,9 @@ _log = logging.getLogger(__name__)
 class OrdererLink:
     """One orderer. Run :meth:`run` in a task; :meth:`broadcast` waits for it to be connected."""
 
-    def __init__(self, address: str, connect: Connect) -> None:
+    def __init__(self, address: str, connect: Connect, pace: Pace | None = None) -> None:
         self.address = address
+        self._pace = pace
         self._connect = connect
         self._session: OrdererSession | None = None
         self._changed = asyncio.Event()
@@ -133,7 +135,7 @@ class OrdererLink:
             raise MalformedMessage("OrdererFrame", f"unknown protocol version {welcome.version}")
         hello = Hello(version=PROTOCOL_VERSION, software="tongban")
         await write(call, OrdererFrame(hello=hello).SerializeToString())
-        await self._serve_session(FramedSession(welcome.window), call)
+        await self._serve_session(FramedSession(welcome.window, self._pace), call)
         raise OrdererUnreachable("the orderer ended the stream")
 
     async def _serve_session(self, session: OrdererSession, call: ByteStream) -> None:
@@ -176,12 +178,14 @@ class OrderingClient:
         addresses: Callable[[], Sequence[str]],
         connect: Connect,
         start: Callable[[OrdererLink], None],
+        pace: Pace | None = None,
     ) -> None:
         """``addresses`` are those of the channel's configuration now. ``start`` runs a link in a
         task of the node's supervisor."""
         self._addresses = addresses
         self._connect = connect
         self._start = start
+        self._pace = pace
         self._links: dict[str, OrdererLink] = {}
 
     @property
@@ -200,7 +204,7 @@ class OrderingClient:
         """
         link = self._links.get(address)
         if link is None:
-            link = self._links[address] = OrdererLink(address, self._connect)
+            link = self._links[address] = OrdererLink(address, self._connect, self._pace)
             self._start(link)
         # Where there is another orderer, nobody waits for one that is away.
         return await link.broadcast(envelope, patient=len(self._addresses()) == 1)

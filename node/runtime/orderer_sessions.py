@@ -42,10 +42,10 @@ class OrdererSession(Protocol):
 class FramedSession:
     """Our stream: answers by id, in any order."""
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, pace: Pace | None = None) -> None:
         self._window = window
         self._open: dict[int, asyncio.Future[BroadcastResponse]] = {}
-        self._outbox: Outbox[OrdererMessage] = Outbox(Pace(lambda: len(self._open)))
+        self._outbox: Outbox[OrdererMessage] = Outbox(pace)
         self._next_id = 1
         self._room = asyncio.Event()
         self._lost: str | None = None

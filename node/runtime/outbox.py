@@ -1,7 +1,7 @@
 """What one side of a framed stream still has to say, taken out a frame at a time.
 
 Whatever is waiting when the stream can take more goes out together, so a busy stream sends few,
-large frames and an idle one sends each message at once. A pace makes the frames of a busy stream
+large frames and an idle one sends each message at once. With a pace, a busy node's frames are
 larger still.
 """
 
@@ -46,8 +46,8 @@ class Outbox(Generic[M]):
         while not self._messages and not self._closed:
             self._filled.clear()
             await self._filled.wait()
-        if self._pace is not None and len(self._messages) < count_max and not self._closed:
-            await self._pace.wait()
+        if self._pace is not None and not self._closed:
+            await self._pace.gather(self.__len__)
         count = min(len(self._messages), count_max)
         self._taken.set()
         return [self._messages.popleft() for _ in range(count)]

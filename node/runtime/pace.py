@@ -1,50 +1,47 @@
-"""How long the writer of a framed stream lets messages gather between two frames.
+"""How long the writer of a stream to another node lets messages gather before it writes a frame.
 
-A frame costs as much as dozens of messages in it, at both ends. While few requests are open each
-message goes at once, so who works alone never waits; the more are open, the longer the pause after
-a frame, up to a bound that is small beside what so many requests take anyway.
+A frame costs as much as dozens of messages in it, at both ends. How long requests take under load
+is their number by how many are served a second; so when a frame waits until a small part of all
+that are open is in it, each takes longer by about that part, whatever the speed of the machine. Who
+works alone, or with a few others, never waits; and what comes in frames goes out in frames anyway.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
-OPEN_UNPACED = 8
-"""Requests open on a stream up to which nothing is held back."""
+OPEN_FOR_EACH = 16
+"""Open calls of the whole node for each message that a frame waits for."""
 
-PAUSE_SECONDS_EACH = 0.002_5
-"""For every open request beyond those. Most callers wait elsewhere than on one stream: with 256 of
-them, ten to thirty are open on it."""
+WANTED_MAX = 16
+"""Messages for which a frame waits; the frame's own cost is little for each of so many."""
 
-PAUSE_SECONDS_MAX = 0.02
-"""A small part of what a transaction takes when as many are open as lead to it."""
+LOOK_SECONDS = 0.005
+"""Between two looks at what has gathered."""
+
+LOOKS_MAX = 10
+"""Then the frame goes with what there is: after 50 ms, should the others wait for other things."""
 
 
-def pause_seconds(open_count: int) -> float:
-    """From one frame to the next, while so many requests are open."""
-    beyond = open_count - OPEN_UNPACED
-    return min(PAUSE_SECONDS_MAX, beyond * PAUSE_SECONDS_EACH) if beyond > 0 else 0.0
+def wanted_count(open_count: int) -> int:
+    """How many messages a frame waits for, while so many calls are open."""
+    return min(WANTED_MAX, open_count // OPEN_FOR_EACH)
 
 
 class Pace:
-    """Says when the next frame of one stream may go."""
+    """What all streams from one node to others keep to."""
 
     def __init__(
         self,
         count_open: Callable[[], int],
-        now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """``count_open`` says how many requests the node is serving that came one by one."""
         self._count_open = count_open
-        self._now = now
         self._sleep = sleep
-        self._last = float("-inf")
 
-    async def wait(self) -> None:
-        """Return when a frame may go; it counts as gone then."""
-        pause = pause_seconds(self._count_open())
-        if pause:
-            left = self._last + pause - self._now()
-            if left > 0:
-                await self._sleep(left)
-        self._last = self._now()
+    async def gather(self, count_waiting: Callable[[], int]) -> None:
+        """Return when enough messages wait for the next frame, or have waited long enough."""
+        for _ in range(LOOKS_MAX):
+            if count_waiting() >= wanted_count(self._count_open()):
+                return
+            await self._sleep(LOOK_SECONDS)

@@ -59,12 +59,14 @@ class PeerLink:
         connect: Callable[[str], aio.Channel],
         on_connected: Callable[[], Iterable[SignedAnnouncement]],
         on_announcements: Callable[[Iterable[SignedAnnouncement]], None],
+        pace: Pace | None = None,
     ) -> None:
         """``on_connected`` gives what to tell the other peer first."""
         self.endpoint = endpoint
         self._connect = connect
         self._on_connected = on_connected
         self._on_announcements = on_announcements
+        self._pace = pace
         self._open: dict[int, asyncio.Future[EndorserAnswer]] = {}
         self._next_id = 1
         self._outbox: Outbox[PeerMessage] | None = None
@@ -169,7 +171,7 @@ class PeerLink:
     async def _serve_framed(self, call: ByteStream) -> None:
         hello = Hello(version=PROTOCOL_VERSION, software="tongban")
         await write(call, PeerFrame(hello=hello).SerializeToString())
-        outbox = self._outbox = Outbox(Pace(lambda: len(self._open)))
+        outbox = self._outbox = Outbox(self._pace)
         self._set_up()
         self.announce(self._on_connected())
         writing = asyncio.create_task(_write(call, outbox))

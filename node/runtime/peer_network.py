@@ -32,6 +32,7 @@ from tongban.node.core.gateway.directory import (
 from tongban.node.core.lru import LruCache
 from tongban.node.core.policy import SignedBy
 from tongban.node.core.received import ReceivedProposal
+from tongban.node.runtime.pace import Pace
 from tongban.node.runtime.peer_link import PeerLink, unreachable
 from tongban.protos.errors import TongbanError
 from tongban.protos.signing import Signer
@@ -79,8 +80,15 @@ class _Found(NamedTuple):
 class PeerNetwork:
     """Implements the gateway's ``Endorsers``."""
 
-    def __init__(self, own: OwnPeer, connect: Callable[[str], aio.Channel], verify: Verify) -> None:
+    def __init__(
+        self,
+        own: OwnPeer,
+        connect: Callable[[str], aio.Channel],
+        verify: Verify,
+        pace: Pace | None = None,
+    ) -> None:
         """``verify`` raises AccessDenied unless the signer is a peer on one of the channels."""
+        self._pace = pace
         self._signer = own.signer
         self._connect = connect
         self._local_endorser = own.endorse
@@ -262,7 +270,7 @@ class PeerNetwork:
             self._links[endpoint][0].wake()
             return
         self._tidy()
-        link = PeerLink(endpoint, self._connect, self.known_announcements, self.learn)
+        link = PeerLink(endpoint, self._connect, self.known_announcements, self.learn, self._pace)
         task = asyncio.get_running_loop().create_task(link.run())
         task.add_done_callback(self._link_ended)
         self._links[endpoint] = (link, task)

@@ -1,96 +1,94 @@
-"""When the writer of a framed stream lets messages gather, and when it does not."""
+"""When the writer of a stream to another node lets messages gather, and when it does not."""
 
 import asyncio
 from dataclasses import dataclass, field
 
 from tongban.node.runtime.outbox import Outbox
-from tongban.node.runtime.pace import (
-    OPEN_UNPACED,
-    PAUSE_SECONDS_MAX,
-    Pace,
-    pause_seconds,
-)
+from tongban.node.runtime.pace import LOOKS_MAX, OPEN_FOR_EACH, WANTED_MAX, Pace, wanted_count
 
 
 @dataclass
-class Clock:
-    """Time that passes when somebody sleeps; meanwhile ``arriving`` come into the outbox."""
+class Rest:
+    """Instead of sleep: at each of its pauses, another message comes into the outbox."""
 
-    time: float = 100.0
-    slept: list[float] = field(default_factory=list)
-    outbox: Outbox[int] | None = None
     arriving: list[int] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
+    pauses: int = 0
+    outbox: Outbox[int] | None = None
 
     async def sleep(self, seconds: float) -> None:
-        self.slept.append(round(seconds, 6))
-        self.time += seconds
-        if self.outbox is not None:
-            for message in self.arriving:
-                self.outbox.put(message)
+        self.pauses += 1
+        if self.arriving and self.outbox is not None:
+            self.outbox.put(self.arriving.pop(0))
 
 
-def test_the_pause_grows_with_the_open_requests_up_to_its_bound() -> None:
-    pauses = [pause_seconds(count) for count in range(2_500)]
-    assert pauses == sorted(pauses)
-    assert set(pauses[: OPEN_UNPACED + 1]) == {0.0}
-    assert 0 < pauses[OPEN_UNPACED + 1] < PAUSE_SECONDS_MAX == max(pauses)
+def an_outbox(open_count: int, *arriving: int) -> tuple[Outbox[int], Rest]:
+    rest = Rest(list(arriving))
+    rest.outbox = Outbox(Pace(lambda: open_count, rest.sleep))
+    return rest.outbox, rest
 
 
-def test_few_open_requests_never_wait() -> None:
-    async def scenario() -> list[float]:
-        clock = Clock()
-        pace = Pace(lambda: OPEN_UNPACED, clock.now, clock.sleep)
-        for _ in range(5):
-            await pace.wait()
-        return clock.slept
-
-    assert asyncio.run(scenario()) == []
+def test_more_is_waited_for_the_more_is_open_within_a_bound() -> None:
+    wanted = [wanted_count(count) for count in range(1_000)]
+    assert wanted == sorted(wanted)
+    assert set(wanted[: 2 * OPEN_FOR_EACH]) == {0, 1}, "one message waits for no other"
+    assert wanted[2 * OPEN_FOR_EACH] == 2
+    assert max(wanted) == WANTED_MAX
 
 
-def test_under_load_the_first_frame_goes_at_once_and_the_next_after_the_pause() -> None:
-    async def scenario() -> list[float]:
-        clock = Clock()
-        pace = Pace(lambda: 1_000, clock.now, clock.sleep)
-        await pace.wait()
-        assert clock.slept == []
-        clock.time += 0.005  # writing takes its time
-        await pace.wait()
-        await pace.wait()
-        clock.time += 1
-        await pace.wait()
-        return clock.slept
-
-    rest = round(PAUSE_SECONDS_MAX - 0.005, 6)
-    assert asyncio.run(scenario()) == [rest, PAUSE_SECONDS_MAX]
-
-
-def test_what_comes_in_the_pause_goes_out_with_what_waited() -> None:
-    async def scenario() -> tuple[list[int], list[int]]:
-        clock = Clock(arriving=[3, 4])
-        outbox: Outbox[int] = Outbox(Pace(lambda: 1_000, clock.now, clock.sleep))
-        clock.outbox = outbox
-        outbox.put(1)
-        first = await outbox.take()
-        outbox.put(2)
-        return first, await outbox.take()
-
-    assert asyncio.run(scenario()) == ([1], [2, 3, 4])
-
-
-def test_a_full_frame_and_a_closed_outbox_wait_for_nothing() -> None:
-    async def scenario() -> list[float]:
-        clock = Clock()
-        outbox: Outbox[int] = Outbox(Pace(lambda: 1_000, clock.now, clock.sleep))
-        for message in range(6):
+def test_a_few_callers_never_wait() -> None:
+    async def scenario() -> None:
+        outbox, rest = an_outbox(2 * OPEN_FOR_EACH - 1)
+        for message in range(3):
             outbox.put(message)
-        assert await outbox.take(2) == [0, 1]
-        assert await outbox.take(2) == [2, 3]
-        outbox.close()
-        assert await outbox.take(5) == [4, 5]
-        assert await outbox.take() == []
-        return clock.slept
+            assert await outbox.take() == [message]
+        assert rest.pauses == 0
 
-    assert asyncio.run(scenario()) == []
+    asyncio.run(scenario())
+
+
+def test_under_load_a_frame_waits_for_some_messages_and_not_for_all() -> None:
+    async def scenario() -> None:
+        outbox, rest = an_outbox(4 * OPEN_FOR_EACH, 2, 3, 4, 5, 6)
+        outbox.put(1)
+        assert await outbox.take() == [1, 2, 3, 4]
+        assert rest.pauses == 3
+        for message in range(10, 20):
+            outbox.put(message)
+        assert await outbox.take() == list(range(10, 20))
+        assert rest.pauses == 3
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_in_vain_goes_alone_after_a_bounded_time() -> None:
+    async def scenario() -> None:
+        outbox, rest = an_outbox(10_000)
+        outbox.put(1)
+        assert await outbox.take() == [1]
+        assert rest.pauses == LOOKS_MAX
+
+    asyncio.run(scenario())
+
+
+def test_the_wait_ends_when_the_others_have_been_answered() -> None:
+    async def scenario() -> None:
+        counts = [10_000, 10_000, 1]
+        rest = Rest()
+        outbox: Outbox[int] = Outbox(Pace(lambda: counts.pop(0), rest.sleep))
+        outbox.put(1)
+        assert await outbox.take() == [1]
+        assert rest.pauses == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_closed_outbox_waits_for_nothing() -> None:
+    async def scenario() -> None:
+        outbox, rest = an_outbox(10_000)
+        outbox.put(1)
+        outbox.close()
+        assert await outbox.take() == [1]
+        assert await outbox.take() == []
+        assert rest.pauses == 0
+
+    asyncio.run(scenario())
