@@ -21,10 +21,12 @@ CLIENT_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # In spite of its name: how long TCP, TLS and HTTP/2 together may take at the least.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )
-"""Go peers bear a ping a minute, not more; a restarted peer is found again within two seconds."""
+"""Go peers bear a ping a minute, not more; a restarted peer is found again within two seconds; one
+that is far away or busy is given the time to shake hands."""
 
 HELLO_TIMEOUT_S = 5.0
 """How long a gateway may take to say hello on a new stream."""

@@ -1,8 +1,10 @@
 """Broken streams, gateways that speak no stream, and gateways that are not there."""
 
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import grpc
 import pytest
@@ -36,6 +38,31 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
+@contextmanager
+def detour(target: str, delay_s: float) -> Iterator[str]:
+    """An address whose connections reach ``target`` only after a delay."""
+    host, _, port = target.rpartition(":")
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as ends:
+
+        def carry(source: socket.socket, sink: socket.socket) -> None:
+            with suppress(OSError):
+                while data := source.recv(65_536):
+                    sink.sendall(data)
+
+        def serve() -> None:
+            with suppress(OSError):  # until it is closed
+                while True:
+                    near = ends.enter_context(listening.accept()[0])
+                    time.sleep(delay_s)
+                    far = ends.enter_context(socket.create_connection((host, int(port))))
+                    for pair in ((near, far), (far, near)):
+                        threading.Thread(target=carry, args=pair, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
 def test_where_the_gateway_speaks_it_the_stream_is_used(
     fake: FakeGateway, connect: Connect
 ) -> None:
@@ -45,6 +72,13 @@ def test_where_the_gateway_speaks_it_the_stream_is_used(
     assert fake.streams_opened == 1
     assert fake.frames[0].hello.version == 1
     assert fake.frames[0].hello.software.startswith("tongban-sdk")
+
+
+def test_a_gateway_that_is_slow_to_shake_hands_is_waited_for(
+    fake: FakeGateway, connect: Connect
+) -> None:
+    with detour(fake.target, delay_s=0.3) as target:
+        assert basic(connect(target=target)).evaluate("Echo", "x") == b"x"
 
 
 def test_where_it_does_not_unary_calls_are_used(fake: FakeGateway, connect: Connect) -> None:
