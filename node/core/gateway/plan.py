@@ -29,10 +29,7 @@ class EndorsementPlan:
         """What the layout at hand lacks, if nothing has happened since it was computed."""
 
     def _has_enough(self, layout: Layout) -> bool:
-        for org, count in layout.items():
-            if len(self._by_org.get(org, ())) < count:
-                return False
-        return True
+        return all(len(self._by_org.get(org, ())) >= count for org, count in layout.items())
 
     @property
     def is_possible(self) -> bool:
