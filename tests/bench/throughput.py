@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.bench.callers import Operation, Way
-from tests.bench.machine import children, disk_bytes, grown, metric, quantile, usage
+from tests.bench.machine import (
+    children,
+    disk_bytes,
+    grown,
+    metric,
+    quantile,
+    usage,
+    verification_us,
+)
 from tests.support.networks import RunningNetwork
 
 GENERATOR_SECONDS_MAX = 120.0
@@ -41,6 +49,9 @@ class Result:
     disk_bytes_per_tx: float
     lag_p99_ms: dict[str, float]
     """Of each node's event loop, during this run."""
+
+    check_us: float
+    """One signature check, alone on the machine: the mean of before and after this run."""
 
     @property
     def cpu_ms_total(self) -> float:
@@ -112,6 +123,7 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
         "seconds": seconds,
     }
     data = network.layout.node(network.peer_names()[0]) / "data"
+    check_before_us = verification_us()
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bench.generator", json.dumps(order)],
         stdin=subprocess.PIPE,
@@ -140,6 +152,7 @@ def measure(network: RunningNetwork, case: Case, seconds: float) -> Result:
         failures=found["failures"],
         disk_bytes_per_tx=round(written / max(count, 1), 1),
         lag_p99_ms=lag.p99_ms(),
+        check_us=round((check_before_us + verification_us()) / 2, 1),
     )
 
 
