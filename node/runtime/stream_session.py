@@ -80,8 +80,8 @@ class StreamSession(Generic[M]):
         """Stop serving a request; an id that is not open is ignored."""
         task = self._running.get(request_id)
         if task is not None:
-            # One that has not begun to run will never come to the end of _serve. All could be
-            # ended by such a callback, but that is one more turn of the event loop for each.
+            # One that has not begun to run will never come into _serve. All could be ended by such
+            # a callback, but that is one more turn of the event loop for each.
             task.add_done_callback(partial(self._ended, request_id))
             task.cancel()
 
@@ -105,7 +105,8 @@ class StreamSession(Generic[M]):
             raise
         except BaseException as error:  # carried to the supervisor
             self._faults.fault(error)
-        self._ended(request_id, asyncio.current_task())
+        finally:
+            self._ended(request_id, asyncio.current_task())
 
     def _ended(self, request_id: int, task: asyncio.Task[None] | None) -> None:
         if self._running.get(request_id) is not task:
