@@ -2,8 +2,8 @@
 
 A client that has seen its transaction committed by one peer may have its next one endorsed by
 another, which can be a block behind; the two would then read different versions. So a request of a
-gateway says how many blocks its peer has, and who has fewer waits. Not for long: a peer that is far
-behind, or a number that nobody has, must not hold requests; they go on with what there is.
+gateway says how many blocks its peer has, and who has fewer waits. Not for long, and not at all who
+is far behind or is told a number that nobody has: such requests go on with what there is.
 """
 
 import asyncio
@@ -14,6 +14,9 @@ from tongban.node.runtime.block_source import BlockSource
 
 CATCH_UP_SECONDS_MAX = 2.0
 """A block is on its way for milliseconds, for some tenths of a second under load."""
+
+BEHIND_MAX = 100
+"""Blocks that may be missing; more of them hardly come in so short a time."""
 
 WAITING_MAX = 2_500
 """Requests that wait at once, as many as are endorsed at once; one more goes on without waiting."""
@@ -39,9 +42,11 @@ class CatchUp:
 
     async def wait(self, channel_id: str, height: int) -> None:
         """Return when the channel has so many blocks, when the node stops, or when it takes too
-        long; at once if there is no such channel."""
+        long; at once if there is no such channel, or if too many blocks are missing."""
         blocks = self._find(channel_id)
-        if blocks is None or blocks.height >= height or self._waiting >= WAITING_MAX:
+        if blocks is None or not 0 < height - blocks.height <= BEHIND_MAX:
+            return
+        if self._waiting >= WAITING_MAX:
             return
         self._waiting += 1
         try:

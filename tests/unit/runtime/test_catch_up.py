@@ -10,7 +10,7 @@ from tests.support.gateway_ports import until
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.runtime import catch_up
 from tongban.node.runtime.block_source import ChannelBlocks
-from tongban.node.runtime.catch_up import CatchUp
+from tongban.node.runtime.catch_up import BEHIND_MAX, CatchUp
 
 CHANNEL = "mychannel"
 SECONDS_MAX = 5.0
@@ -65,8 +65,22 @@ def test_a_request_waits_for_the_last_block_that_it_needs() -> None:
 def test_a_block_that_does_not_come_is_given_up() -> None:
     async def work() -> None:
         blocks = three_blocks()
-        await catch_up_of(blocks, seconds_max=0.01).wait(CHANNEL, 2**64 - 1)
+        await catch_up_of(blocks, seconds_max=0.01).wait(CHANNEL, 4)
         assert blocks.height == 3
+
+    run(work)
+
+
+@pytest.mark.parametrize("missing", [BEHIND_MAX + 1, 2**63, 2**64 - 4])
+def test_who_lacks_so_many_blocks_that_they_will_not_come_does_not_wait(missing: int) -> None:
+    async def work() -> None:
+        blocks = three_blocks()
+        subject = catch_up_of(blocks)
+        await subject.wait(CHANNEL, 3 + missing)
+        waiting = asyncio.create_task(subject.wait(CHANNEL, 3 + BEHIND_MAX))
+        assert await is_waiting(waiting)
+        blocks.close()
+        await waiting
 
     run(work)
 
