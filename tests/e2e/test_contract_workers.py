@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.contract_workers import Bench, StateTwin, a_bench, a_call, a_package
+from tests.support.gateway_ports import until
 from tongban.contracts.packaging import build_project
 from tongban.node.core.errors import Overloaded, ShuttingDown
 from tongban.node.core.package import PythonPackage, parse_python_package
@@ -322,6 +323,35 @@ def test_calls_beyond_the_queue_are_refused_and_the_others_served() -> None:
         assert len(bench.simulations) == 4
 
     run(scenario, WorkerSettings(in_flight_max=2, waiting_max=2))
+
+
+@slow
+def test_who_has_given_up_waiting_takes_no_room_in_the_queue() -> None:
+    async def scenario(bench: Bench) -> None:
+        inside, again = asyncio.Event(), asyncio.Event()
+
+        async def invoke(name: str, channel: str, args: Sequence[bytes]) -> Response:
+            inside.set()
+            await again.wait()
+            return Response(200)
+
+        bench.invoke = invoke
+        first = asyncio.create_task(bench.run("wait", tx_id="first"))
+        await inside.wait()
+        for number in range(3):
+            waiting = asyncio.create_task(bench.run("put", "k", "v", tx_id=f"t{number}"))
+            await until(lambda: bench.host.status()[0].waiting == 1)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert bench.host.status()[0].waiting == 0
+        last = asyncio.create_task(bench.run("put", "k", "v", tx_id="last"))
+        await until(lambda: bench.host.status()[0].waiting == 1)
+        again.set()
+        results = await asyncio.gather(first, last)
+        assert [result.response.status for result in results] == [200, 200]
+        assert bench.host.status()[0].in_flight == 0
+
+    run(scenario, WorkerSettings(in_flight_max=1, waiting_max=1))
 
 
 @slow

@@ -7,6 +7,7 @@ hung or died fails with Fabric's text.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -139,7 +140,10 @@ class _Places:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.cancelled():
+                with contextlib.suppress(ValueError):  # passed over already
+                    self.waiting.remove(turn)
+            else:
                 self.leave()
             raise
 
