@@ -1,6 +1,7 @@
 """A channel of a peer: who waits for its blocks and verdicts, and what it keeps in memory."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -110,6 +111,37 @@ def test_simulations_between_two_blocks_share_what_they_see(tmp_path: Path) -> N
         with subject.channel.snapshot() as later:
             assert later.height == 2
             assert later.has_tx(tx_id)
+
+    run(tmp_path, work)
+
+
+def test_who_knows_of_a_verdict_sees_what_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulations see a block only when it is told of, which is a moment after it is on disk."""
+
+    async def work(subject: Subject) -> None:
+        channel = subject.channel
+        channel.snapshot().close()  # there is one that is shared
+        stored, may_go_on = threading.Event(), threading.Event()
+
+        def settle(commit: object) -> None:
+            stored.set()
+            assert may_go_on.wait(SECONDS_MAX)
+
+        monkeypatch.setattr(channel._private, "settle", settle)
+        commit = asyncio.create_task(subject.commit())
+        assert await asyncio.to_thread(stored.wait, SECONDS_MAX)
+        tx_id = a_tx(a_channel()).tx_id  # the first one, whose nonce is 1
+        assert channel.find_transaction(tx_id) is not None
+        verdict = channel.subscribe(tx_id)
+        is_told = verdict.done()
+        may_go_on.set()
+        assert not is_told
+        assert (await verdict).block_num == 1
+        with channel.snapshot() as later:
+            assert later.has_tx(tx_id)
+        await commit
 
     run(tmp_path, work)
 
