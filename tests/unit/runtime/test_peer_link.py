@@ -9,6 +9,7 @@ import pytest
 from tests.support.gateway_ports import until
 from tests.support.orderer_process import free_port
 from tongban.node.runtime.dialing import Dialer
+from tongban.node.runtime.pace import LOOKS_MAX, Pace
 from tongban.node.runtime.peer_link import CONNECT_SECONDS_MAX, PeerLink
 from tongban.node.services.guard import Handler
 from tongban.protos.proposal_pb2 import SignedProposal
@@ -75,10 +76,10 @@ async def start_server(serve: Serve, port: int) -> grpc.aio.Server:
     return server
 
 
-def run(check: Callable[[PeerLink, int], Awaitable[None]]) -> None:
+def run(check: Callable[[PeerLink, int], Awaitable[None]], pace: Pace | None = None) -> None:
     async def body() -> None:
         port = free_port()
-        link = PeerLink(f"127.0.0.1:{port}", Dialer(None).connect, list, lambda news: None)
+        link = PeerLink(f"127.0.0.1:{port}", Dialer(None).connect, list, lambda news: None, pace)
         task = asyncio.create_task(link.run())
         try:
             async with asyncio.timeout(SECONDS_MAX):
@@ -102,6 +103,24 @@ def test_a_link_speaks_what_the_other_peer_speaks(serve: Serve) -> None:
         await server.stop(None)
 
     run(check)
+
+
+def test_while_the_node_is_busy_a_call_waits_for_others_and_is_then_answered_alone() -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def check(link: PeerLink, port: int) -> None:
+        server = await start_server(ours, port)
+        for _ in range(2):
+            pauses.clear()
+            answer = await link.endorse(SignedProposal(proposal_bytes=b"p"))
+            assert answer.response is not None, answer.error
+            assert len(pauses) >= LOOKS_MAX
+        await server.stop(None)
+
+    run(check, Pace(lambda: 10_000, pause))
 
 
 def test_a_peer_that_was_away_is_reached_by_the_next_call(
