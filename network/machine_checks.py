@@ -56,7 +56,8 @@ def examine_python() -> Finding:
             text(
                 f"{found} ({sys.executable}), built without profile-guided optimization: "
                 "Python code takes about 30 % more time, a whole transaction 10 to 20 %",
-                f"{found} ({sys.executable}) 未做 PGO 优化编译:Python 代码慢约 30%,整笔交易慢 10%~20%",
+                f"{found} ({sys.executable}) 未做 PGO 优化编译:"
+                "Python 代码慢约 30%,整笔交易慢 10%~20%",
             ),
             text(
                 "For speed, use the distribution's Python, or build with --enable-optimizations "
