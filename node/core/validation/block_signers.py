@@ -4,20 +4,24 @@ What has to be verified is known before anything is judged, so it can be verifie
 go. Without results each signature is verified where the verdict asks for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tongban.node.core.channel import ChannelConfig
 from tongban.node.core.errors import UnknownIdentity
 from tongban.node.core.identity import Identity
 from tongban.node.core.policy import SignatureCheck, Verifier
-from tongban.node.core.transaction import ParsedTransaction
+from tongban.node.core.transaction import EndorserBody, ParsedTransaction
 from tongban.node.core.validation.endorsement_policies import Endorsers
 from tongban.protos.errors import TongbanError
 from tongban.protos.limits import SIGNATURES_PER_SET_MAX
 from tongban.protos.transaction_pb2 import TxValidationCode
 
 _VALID = TxValidationCode.VALID
+
+AHEAD_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes of what endorsers signed that are put together ahead for a block. A large response with
+hundreds of endorsements would otherwise become a hundred times what it is in the block."""
 
 # Named tuples are made by functions in Python, which cost more than the tuples.
 _make = tuple.__new__
@@ -29,6 +33,8 @@ class _Place(NamedTuple):
 
     first: int
     end: int
+    late: EndorserBody | None
+    """Whose endorsers have no checks, since all they signed would take too much memory at once."""
 
 
 class BlockSigners:
@@ -43,12 +49,13 @@ class BlockSigners:
         self._valid: dict[Identity, bool] = {}
         self._results: Sequence[bool] | None = None
         self._checks: list[SignatureCheck] = []
+        self._ahead_bytes = 0
         self._places = [self._plan(transaction) for transaction in transactions]
 
     @property
     def checks(self) -> Sequence[SignatureCheck]:
         """The signatures that the verdict may ask for. Skipped are those that cannot hold because
-        nobody knows their identity."""
+        nobody knows their identity, and those that are better verified one by one."""
         return self._checks
 
     def take(self, results: Sequence[bool]) -> None:
@@ -77,6 +84,10 @@ class BlockSigners:
             identity = self._checks[number].identity
             if identity.id not in found and self._holds(number):
                 found[identity.id] = identity
+        if place.late is not None:
+            for identity, message, signature in self._endorsements(place.late):
+                if identity.id not in found and self._verifier.verify(identity, message, signature):
+                    found[identity.id] = identity
         return tuple(found.values())
 
     def _plan(self, transaction: ParsedTransaction) -> _Place | None:
@@ -92,15 +103,23 @@ class BlockSigners:
         checks = self._checks
         first = len(checks)
         checks.append(_make(SignatureCheck, (creator, transaction.payload, transaction.signature)))
-        body = transaction.body
+        body, late = transaction.body, None
         if body is not None:
-            # Each endorser signs the response payload followed by its own identity.
-            payload = body.response_payload
-            for endorser, signature in body.endorsements[:SIGNATURES_PER_SET_MAX]:
-                identity = self._find(endorser)
-                if identity is not None:
-                    checks.append(_make(SignatureCheck, (identity, payload + endorser, signature)))
-        return _make(_Place, (first, len(checks)))
+            size = len(body.response_payload) * len(body.endorsements)
+            if self._ahead_bytes + size > AHEAD_BYTES_MAX:
+                late = body
+            else:
+                self._ahead_bytes += size
+                checks.extend(self._endorsements(body))
+        return _make(_Place, (first, len(checks), late))
+
+    def _endorsements(self, body: EndorserBody) -> Iterator[SignatureCheck]:
+        """Each endorser signs the response payload followed by its own identity."""
+        payload = body.response_payload
+        for endorser, signature in body.endorsements[:SIGNATURES_PER_SET_MAX]:
+            identity = self._find(endorser)
+            if identity is not None:
+                yield _make(SignatureCheck, (identity, payload + endorser, signature))
 
     def _find(self, serialized: bytes) -> Identity | None:
         try:

@@ -20,6 +20,7 @@ from tests.support.builders import (
     organizations,
 )
 from tests.support.pki import Member
+from tongban.node.core.validation import block_signers
 from tongban.protos.digest import sha256
 from tongban.protos.kvrwset_pb2 import KVMetadataEntry, KVMetadataWrite
 
@@ -391,3 +392,24 @@ def test_signature_checks_name_every_signature_that_the_verdict_asks_for(
     channel.verifier.verify_many(checks)
     for check in checks:
         assert channel.verifier.verify(*check)
+
+
+def test_what_endorsers_signed_is_not_all_in_memory_if_it_is_too_much(
+    channel: TestChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large response with many endorsements: each is put together when it is asked for."""
+    first, second = tx(channel, ALL, "strict"), tx(channel, ORG2, "strict")
+    for one in (first, second):
+        one.overrides["more_endorsements"] = [endorse(b"something else", ORG1_PEER)]
+    block = a_block(channel).with_tx(first, second, tx(channel, ALL, "strict"))
+    everything = len(channel.validator(block.parsed()).signature_checks())
+    assert everything == 3 + 3 + 2 + 2
+    body = block.parsed().transactions[0].body
+    assert body is not None
+    for limit, ahead in ((0, 3), (3 * len(body.response_payload), 6)):
+        monkeypatch.setattr(block_signers, "AHEAD_BYTES_MAX", limit)
+        validator = channel.validator(block.parsed())
+        checks = validator.signature_checks()
+        assert len(checks) == ahead
+        validator.take_results(channel.verifier.verify_many(checks))
+        assert code_names(validator.finish()) == [VALID, FAILURE, VALID]
