@@ -21,6 +21,9 @@ BEHIND_MAX = 100
 WAITING_MAX = 2_500
 """Requests that wait at once, as many as are endorsed at once; one more goes on without waiting."""
 
+WAITING_BYTES_MAX = 64 * 1024 * 1024
+"""Of their proposals together. Nobody has looked yet who sent them."""
+
 
 class CatchUp:
     """Holds requests until a channel has the blocks that they build upon."""
@@ -34,21 +37,24 @@ class CatchUp:
         self._find = find
         self._seconds_max = seconds_max
         self._waiting = 0
+        self._waiting_bytes = 0
 
     @property
     def waiting(self) -> int:
         """Requests that wait now."""
         return self._waiting
 
-    async def wait(self, channel_id: str, height: int) -> None:
+    async def wait(self, channel_id: str, height: int, size: int) -> None:
         """Return when the channel has so many blocks, when the node stops, or when it takes too
-        long; at once if there is no such channel, or if too many blocks are missing."""
+        long; at once if there is no such channel, or if too many blocks are missing. ``size`` is
+        how many bytes the request holds meanwhile."""
         blocks = self._find(channel_id)
         if blocks is None or not 0 < height - blocks.height <= BEHIND_MAX:
             return
-        if self._waiting >= WAITING_MAX:
+        if self._waiting >= WAITING_MAX or self._waiting_bytes + size > WAITING_BYTES_MAX:
             return
         self._waiting += 1
+        self._waiting_bytes += size
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds_max):
@@ -56,3 +62,4 @@ class CatchUp:
                         await blocks.wait_for(height - 1)
         finally:
             self._waiting -= 1
+            self._waiting_bytes -= size

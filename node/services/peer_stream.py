@@ -125,7 +125,8 @@ class PeerSession:
                 channel_id = received.channel_header.channel_id
             except TongbanError:
                 channel_id = ""  # what is wrong with it, the endorser says
-            await self._catch_up.wait(channel_id, height)
+            size = len(received.signed.proposal_bytes)
+            await self._catch_up.wait(channel_id, height, size)
         return await self._endorse(received)
 
     def _refuse(self, request_id: int, code: grpc.StatusCode, text: str) -> None:
