@@ -10,7 +10,7 @@ import asyncio
 import importlib.metadata
 import logging
 import sys
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -188,10 +188,10 @@ class Peer:
         return PeerNetwork(own, self._dialer.connect, verify, self._pace)
 
     def _endorse_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
-        return _answer(self._endorser.process(received))
+        return _answer(self._endorser.process, received)
 
     def _evaluate_locally(self, received: ReceivedProposal) -> Awaitable[EndorserAnswer]:
-        return _answer(self._endorser.evaluate(received))
+        return _answer(self._endorser.evaluate, received)
 
     def _count_open(self) -> int:
         return self._unary.count_open
@@ -327,9 +327,11 @@ class Peer:
         return metrics
 
 
-async def _answer(processing: Awaitable[ProposalResponse]) -> EndorserAnswer:
+async def _answer(
+    process: Callable[[ReceivedProposal], Awaitable[ProposalResponse]], received: ReceivedProposal
+) -> EndorserAnswer:
     try:
-        return EndorserAnswer(await processing)
+        return EndorserAnswer(await process(received))
     except ProposalRefused as refused:
         response = None
         if refused.delivery is Delivery.ERROR_AND_RESPONSE:
