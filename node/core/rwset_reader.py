@@ -22,9 +22,6 @@ from tongban.protos.kvrwset_pb2 import (
 )
 from tongban.protos.rwset_pb2 import CollectionHashedReadWriteSet, TxReadWriteSet
 
-# Named tuples are made by functions in Python, which cost more than the tuples.
-_make = tuple.__new__
-
 
 class Read(NamedTuple):
     """A key and the version that was seen; None if the key was absent."""
@@ -170,15 +167,15 @@ def _namespace(
 
 def _write(key: str, is_delete: bool, value: bytes) -> Write:
     """An empty value is a delete, whatever the flag says."""
-    return _make(Write, (key.encode(), is_delete or not value, value))
+    return Write(key.encode(), is_delete or not value, value)
 
 
 def _read(read: KVRead) -> Read:
     key = read.key.encode()
     if not read.HasField("version"):
-        return _make(Read, (key, None))
+        return Read(key, None)
     version = read.version
-    return _make(Read, (key, _make(Version, (version.block_num, version.tx_num))))
+    return Read(key, Version(version.block_num, version.tx_num))
 
 
 def _read_hash(read: KVReadHash) -> Read:

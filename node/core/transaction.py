@@ -124,9 +124,6 @@ class _Refused(Exception):
         self.code = code
 
 
-# Named tuples are made by functions in Python, which cost more than the tuples.
-_make = tuple.__new__
-
 # Generated enums look a name up on every use, so what is used for each envelope is kept here.
 _VALID = TxValidationCode.VALID
 _CONFIG = HeaderType.CONFIG
@@ -176,9 +173,8 @@ def read_envelope(payload: bytes, signature: bytes, repeated: Repeated) -> Parse
         refused = header.type == _CONFIG_UPDATE
         body_code = TxValidationCode.UNSUPPORTED_TX_PAYLOAD if refused else _VALID
         body, content_code = None, _VALID
-    return _make(
-        ParsedTransaction,
-        (payload, signature, header, data, body, index_id, _VALID, body_code, content_code),
+    return ParsedTransaction(
+        payload, signature, header, data, body, index_id, _VALID, body_code, content_code
     )
 
 
@@ -197,18 +193,15 @@ def _read_header(raw: bytes, signature_header: bytes) -> tuple[CommonHeader | No
     except DecodeError:
         return None, tx_id or None
     creator, nonce = signature.creator, signature.nonce
-    header = _make(
-        CommonHeader,
-        (
-            channel.type,
-            channel.channel_id,
-            tx_id,
-            channel.epoch,
-            channel.extension,
-            creator,
-            nonce,
-            raw,
-        ),
+    header = CommonHeader(
+        channel.type,
+        channel.channel_id,
+        tx_id,
+        channel.epoch,
+        channel.extension,
+        creator,
+        nonce,
+        raw,
     )
     return header, tx_id or compute_tx_id(nonce, creator)
 
@@ -296,9 +289,9 @@ def _read_content(
     if len(namespaces) > 1 and len({part.namespace for part in namespaces}) != len(namespaces):
         raise _Refused(TxValidationCode.ILLEGAL_WRITESET)
     endorsements = tuple(
-        [_make(Endorsement, (one.endorser, one.signature)) for one in endorsed.endorsements]
+        [Endorsement(one.endorser, one.signature) for one in endorsed.endorsements]
     )
-    return _make(EndorserBody, (name, version, rwset, event, raw_payload, endorsements))
+    return EndorserBody(name, version, rwset, event, raw_payload, endorsements)
 
 
 def _read_extension(data: bytes, repeated: Repeated) -> str | None:

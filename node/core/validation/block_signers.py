@@ -23,9 +23,6 @@ AHEAD_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of what endorsers signed that are put together ahead for a block. A large response with
 hundreds of endorsements would otherwise become a hundred times what it is in the block."""
 
-# Named tuples are made by functions in Python, which cost more than the tuples.
-_make = tuple.__new__
-
 
 class _Place(NamedTuple):
     """Which checks are those of one transaction: its creator's is the first, and those of its
@@ -102,7 +99,7 @@ class BlockSigners:
             return None
         checks = self._checks
         first = len(checks)
-        checks.append(_make(SignatureCheck, (creator, transaction.payload, transaction.signature)))
+        checks.append(SignatureCheck(creator, transaction.payload, transaction.signature))
         body, late = transaction.body, None
         if body is not None:
             size = len(body.response_payload) * len(body.endorsements)
@@ -111,7 +108,7 @@ class BlockSigners:
             else:
                 self._ahead_bytes += size
                 checks.extend(self._endorsements(body))
-        return _make(_Place, (first, len(checks), late))
+        return _Place(first, len(checks), late)
 
     def _endorsements(self, body: EndorserBody) -> Iterator[SignatureCheck]:
         """Each endorser signs the response payload followed by its own identity."""
@@ -119,7 +116,7 @@ class BlockSigners:
         for endorser, signature in body.endorsements[:SIGNATURES_PER_SET_MAX]:
             identity = self._find(endorser)
             if identity is not None:
-                yield _make(SignatureCheck, (identity, payload + endorser, signature))
+                yield SignatureCheck(identity, payload + endorser, signature)
 
     def _find(self, serialized: bytes) -> Identity | None:
         try:

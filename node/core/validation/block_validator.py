@@ -48,9 +48,6 @@ from tongban.protos.transaction_pb2 import TxValidationCode
 _VALID = TxValidationCode.VALID
 _CONFIG = HeaderType.CONFIG
 
-# Named tuples are made by functions in Python, which cost more than the tuples.
-_make = tuple.__new__
-
 APPLICATION_CAPABILITIES = frozenset({"V2_0", "V2_5"})
 """One of these must be on: under older ones Fabric validates by other rules, with definitions of a
 lifecycle that this node does not have (fabric core/committer/txvalidator/txvalidator.go)."""
@@ -215,11 +212,11 @@ class _Effects:
         self.updates.put(CONFIG_NAMESPACE, CONFIG_KEY, value)
 
     def add(self, index: int, rwset: TxRwSet) -> None:
-        version = _make(Version, (self._number, index))
+        version = Version(self._number, index)
         apply_writes(rwset, version, self._state, self.updates)
         for part in rwset.namespaces:
             for write in part.writes:
-                self.history.append(_make(HistoryEntry, (part.namespace, write.key, index)))
+                self.history.append(HistoryEntry(part.namespace, write.key, index))
             if part.collections:
                 self._add_collections(index, part)
 

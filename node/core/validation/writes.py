@@ -20,9 +20,6 @@ from tongban.node.core.state import (
 _UPSERT, _METADATA_UPDATE, _METADATA_DELETE, _DELETE = 1, 2, 4, 8
 _FLAGS_MASK = 0xFF  # the sum is kept in one byte and wraps around
 
-# Named tuples are made by functions in Python, which cost more than the tuples.
-_make = tuple.__new__
-
 
 class _KeyChange:
     __slots__ = ("flags", "metadata", "value")
@@ -65,7 +62,7 @@ def _put_plain(part: NsRwSet, version: Version, state: StateReader, updates: Upd
     for key, _, value in writes:
         latest = changed[key] if key in changed else state.get(namespace, key)
         metadata = b"" if latest is None else latest.metadata
-        changed[key] = _make(VersionedValue, (value, version, metadata))
+        changed[key] = VersionedValue(value, version, metadata)
         if updates.deletes:
             updates.deletes.pop((namespace, key), None)
     return True
