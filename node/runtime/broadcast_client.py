@@ -191,10 +191,7 @@ class OrderingClient:
     @property
     def addresses(self) -> Sequence[str]:
         """host:port of each orderer; those that are connected come first."""
-        addresses = self._addresses()
-        if len(addresses) == 1:
-            return addresses
-        return sorted(addresses, key=lambda address: not self._is_up(address))
+        return sorted(self._addresses(), key=lambda address: not self._is_up(address))
 
     async def broadcast(self, address: str, envelope: Envelope) -> BroadcastResponse:
         """The answer of the orderer at ``address``.

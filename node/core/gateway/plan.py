@@ -25,8 +25,6 @@ class EndorsementPlan:
         self._asked: set[bytes] = set()
         self._open: dict[str, int] = {}
         self._endorsed: dict[str, int] = {}
-        self._missing: dict[str, int] | None = None
-        """What the layout at hand lacks, if nothing has happened since it was computed."""
 
     def _has_enough(self, layout: Layout) -> bool:
         return all(len(self._by_org.get(org, ())) >= count for org, count in layout.items())
@@ -39,7 +37,7 @@ class EndorsementPlan:
     @property
     def is_complete(self) -> bool:
         """Whether the layout at hand has all its endorsements."""
-        return self.is_possible and not self._lacking_now()
+        return self.is_possible and not self._lacking(self._layouts[0])
 
     @property
     def layout(self) -> Layout:
@@ -48,14 +46,11 @@ class EndorsementPlan:
 
     def prefer(self, organization: str) -> None:
         """Try layouts that need this organization before the others."""
-        if len(self._layouts) > 1:
-            self._layouts.sort(key=lambda layout: organization not in layout)
-            self._missing = None
+        self._layouts.sort(key=lambda layout: organization not in layout)
 
     def mark_endorsed(self, peer: PeerRecord) -> None:
         self._close(peer)
         self._endorsed[peer.msp_id] = self._endorsed.get(peer.msp_id, 0) + 1
-        self._missing = None
 
     def mark_asked(self, peer: PeerRecord) -> None:
         self._asked.add(peer.identity)
@@ -65,14 +60,13 @@ class EndorsementPlan:
         """The peer will not endorse. Layouts that can no longer be completed are dropped."""
         self._close(peer)
         self._layouts = [layout for layout in self._layouts if self._can_complete(layout)]
-        self._missing = None
 
     def next_peers(self) -> list[PeerRecord]:
         """Peers to call now, none of which was called before. Marks them as asked."""
         if not self.is_possible:
             return []
         chosen: list[PeerRecord] = []
-        for organization, lacking in self._lacking_now().items():
+        for organization, lacking in self._lacking(self._layouts[0]).items():
             wanted = lacking - self._open.get(organization, 0)
             fresh = [p for p in self._by_org[organization] if p.identity not in self._asked]
             chosen.extend(fresh[: max(wanted, 0)])
@@ -80,18 +74,9 @@ class EndorsementPlan:
             self.mark_asked(peer)
         return chosen
 
-    def _lacking_now(self) -> dict[str, int]:
-        if self._missing is None:
-            self._missing = self._lacking(self._layouts[0])
-        return self._missing
-
     def _lacking(self, layout: Layout) -> dict[str, int]:
-        endorsed = self._endorsed
-        return {
-            org: count - endorsed.get(org, 0)
-            for org, count in layout.items()
-            if count > endorsed.get(org, 0)
-        }
+        lacking = {org: count - self._endorsed.get(org, 0) for org, count in layout.items()}
+        return {org: count for org, count in lacking.items() if count > 0}
 
     def _can_complete(self, layout: Layout) -> bool:
         for organization, lacking in self._lacking(layout).items():

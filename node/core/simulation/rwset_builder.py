@@ -49,21 +49,19 @@ class _Collection:
 
 
 class _Namespace:
-    """What was touched in one namespace. Most transactions only read and write: the rest is made
-    when it is needed."""
+    """What was touched in one namespace. Not a dataclass, whose factories of empty parts cost more
+    than the parts."""
 
     __slots__ = ("collections", "metadata_writes", "range_queries", "reads", "writes")
 
     def __init__(self) -> None:
         self.reads: dict[str, Version | None] = {}
         self.writes: dict[str, bytes] = {}
-        self.metadata_writes: dict[str, Entries] | None = None
-        self.range_queries: list[RangeQuery] | None = None
-        self.collections: dict[str, _Collection] | None = None
+        self.metadata_writes: dict[str, Entries] = {}
+        self.range_queries: list[RangeQuery] = []
+        self.collections: dict[str, _Collection] = {}
 
     def collection(self, name: str) -> _Collection:
-        if self.collections is None:
-            self.collections = {}
         found = self.collections.get(name)
         if found is None:
             found = self.collections[name] = _Collection()
@@ -99,26 +97,17 @@ class RwSetBuilder:
         return sorted(self._namespaces)
 
     def add_read(self, namespace: str, key: str, version: Version | None) -> None:
-        touched = self._namespaces.get(namespace)
-        if touched is None:
-            touched = self._namespaces[namespace] = _Namespace()
-        touched.reads[key] = version
+        self._namespace(namespace).reads[key] = version
 
     def add_write(self, namespace: str, key: str, value: bytes) -> None:
         self._namespace(namespace).writes[key] = value
 
     def add_metadata_write(self, namespace: str, key: str, entries: Entries) -> None:
-        touched = self._namespace(namespace)
-        if touched.metadata_writes is None:
-            touched.metadata_writes = {}
-        touched.metadata_writes[key] = entries
+        self._namespace(namespace).metadata_writes[key] = entries
 
     def add_range_query(self, namespace: str, query: RangeQuery) -> None:
         """Kept unless one with the same bounds and end is there already."""
-        touched = self._namespace(namespace)
-        if touched.range_queries is None:
-            touched.range_queries = []
-        known = touched.range_queries
+        known = self._namespace(namespace).range_queries
         if all(query[:3] != other[:3] for other in known):
             known.append(query)
 
@@ -170,14 +159,13 @@ def _build_public(namespace: _Namespace) -> bytes:
     sets = kvrwset_pb2.KVRWSet()
     for key in sorted(namespace.reads):
         _fill_version(sets.reads.add(key=key), namespace.reads[key])
-    for query in namespace.range_queries or ():
+    for query in namespace.range_queries:
         _fill_range_query(sets.range_queries_info.add(), query)
     for key in sorted(namespace.writes):
         value = namespace.writes[key]
         sets.writes.add(key=key, is_delete=not value, value=value)
-    if namespace.metadata_writes:
-        for key in sorted(namespace.metadata_writes):
-            _fill_entries(sets.metadata_writes.add(key=key), namespace.metadata_writes[key])
+    for key in sorted(namespace.metadata_writes):
+        _fill_entries(sets.metadata_writes.add(key=key), namespace.metadata_writes[key])
     return sets.SerializeToString()
 
 

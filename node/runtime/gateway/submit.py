@@ -33,8 +33,7 @@ async def submit(
     addresses = list(orderers.addresses)
     if not addresses:
         raise GatewayError(Code.UNAVAILABLE, "no orderer nodes available")
-    if len(addresses) > 1:
-        random.shuffle(addresses)
+    random.shuffle(addresses)
     errors: list[NodeError] = []
     for address in addresses:
         until = min(loop.time() + limit, ends)
